@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/output"
+)
+
+// checkCommand is kixxgen check [packages].
+type checkCommand struct{ selection }
+
+// Run prints a unified diff for each file that is stale, missing, or should not be there.
+func (c *checkCommand) Run(env environment) error {
+	changes, err := c.plan(env)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	for _, change := range changes {
+		env.stdout.Write(unified(env.dir, change))
+	}
+	what := "file is stale"
+	if len(changes) > 1 {
+		what = "files are stale"
+	}
+	return &exit{exitStale, fmt.Errorf("%d %s; run kixxgen", len(changes), what)}
+}
+
+// unified returns a change as a unified diff. Paths inside dir are relative to it.
+func unified(dir string, c output.Change) []byte {
+	name := c.Path
+	if rel, err := filepath.Rel(dir, name); err == nil && filepath.IsLocal(rel) {
+		name = rel
+	}
+	name = filepath.ToSlash(name)
+	from, to := name, name
+	if c.Old == nil {
+		from = "/dev/null"
+	}
+	if c.New == nil {
+		to = "/dev/null"
+	}
+	return diff.Diff(from, bytes.ReplaceAll(c.Old, []byte("\r\n"), []byte("\n")), to, c.New)
+}

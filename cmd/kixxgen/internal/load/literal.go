@@ -1,0 +1,161 @@
+package load
+
+import (
+	"go/ast"
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/kixxgen/kixxgen/templates"
+)
+
+// literal lists the fields of t as they are declared, for the guard against stale code. It returns nil if the guard
+// cannot be written: t is a type of another package with unexported fields, or with a type that cannot be named here.
+func (b *builder) literal(t *types.Named) []templates.LiteralField {
+	if t.TypeArgs() == nil && t.Obj().Pkg() != nil && t.Obj().Pkg().Path() == b.pkg.ImportPath {
+		if d := b.pkg.decls[t.Obj().Name()]; d != nil {
+			if spec, ok := d.node.(*ast.TypeSpec); ok {
+				if st, ok := spec.Type.(*ast.StructType); ok {
+					return b.literalSource(d.file, st)
+				}
+			}
+		}
+	}
+	st, ok := t.Underlying().(*types.Struct)
+	if !ok {
+		return nil
+	}
+	fields := []templates.LiteralField{}
+	own := t.Obj().Pkg() != nil && t.Obj().Pkg().Path() == b.pkg.ImportPath
+	for i := range st.NumFields() {
+		v := st.Field(i)
+		written := b.goType(v.Type())
+		if written == nil || !own && !v.Exported() {
+			return nil
+		}
+		f := templates.LiteralField{Name: v.Name(), Type: written}
+		if v.Embedded() {
+			f.Name = ""
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// literalSource lists the fields of a struct of the user's package as its source has them. Types of fields that are not
+// stored need not resolve: they may be generated ones.
+func (b *builder) literalSource(f *file, st *ast.StructType) []templates.LiteralField {
+	fields := []templates.LiteralField{}
+	for _, field := range st.Fields.List {
+		written := b.sourceType(f, field.Type)
+		if written == nil {
+			return nil
+		}
+		if len(field.Names) == 0 {
+			fields = append(fields, templates.LiteralField{Type: written})
+		}
+		for _, name := range field.Names {
+			fields = append(fields, templates.LiteralField{Name: name.Name, Type: written})
+		}
+	}
+	return fields
+}
+
+// sourceType returns the type expression x of file f with its packages resolved, or nil if it names C.
+func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
+	type cut struct {
+		from, to int
+		name     templates.Name
+	}
+	var cuts []cut
+	good := true
+	ast.Inspect(x, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if pkgName, ok := n.X.(*ast.Ident); ok {
+				at, imported := f.imports[pkgName.Name]
+				if imported {
+					cuts = append(cuts, cut{f.offset(n.Pos()), f.offset(n.End()), templates.Name{Path: at, Name: n.Sel.Name}})
+				} else if pkgName.Name == "C" || pkgName.Name == "unsafe" {
+					good = false
+				}
+				return false
+			}
+		case *ast.Field:
+			if n.Tag != nil { // a tag inside a struct literal: conversion ignores it
+				cuts = append(cuts, cut{from: f.offset(n.Tag.Pos()), to: f.offset(n.Tag.Pos()) + literalLength(f, n.Tag)})
+			}
+		case *ast.Ident:
+			for _, at := range f.dots {
+				if q := b.packages[at]; q != nil && b.pkg.decls[n.Name] == nil && q.decls[n.Name] != nil {
+					cuts = append(cuts, cut{f.offset(n.Pos()), f.offset(n.End()), templates.Name{Path: at, Name: n.Name}})
+				}
+			}
+		}
+		return true
+	})
+	if !good {
+		return nil
+	}
+	slices.SortFunc(cuts, func(a, b cut) int { return a.from - b.from })
+	t := &templates.GoType{}
+	at := f.offset(x.Pos())
+	text := func(to int) {
+		if at < to {
+			t.Parts = append(t.Parts, templates.Name{Name: strings.ReplaceAll(string(f.src[at:to]), "\r", "")})
+		}
+	}
+	for _, c := range cuts {
+		text(c.from)
+		if c.name.Name != "" {
+			t.Parts = append(t.Parts, c.name)
+			b.mention(c.name.Path)
+		}
+		at = c.to
+	}
+	text(f.offset(x.End()))
+	return t
+}
+
+// goType returns t as it is written in the user's package, or nil if it cannot be named there.
+func (b *builder) goType(t types.Type) *templates.GoType {
+	const mark = "\x00"
+	var paths []string
+	text := types.TypeString(t, func(p *types.Package) string {
+		if p.Path() == b.pkg.ImportPath {
+			return ""
+		}
+		paths = append(paths, p.Path())
+		return mark
+	})
+	if strings.Contains(text, "invalid type") {
+		return nil
+	}
+	pieces := strings.Split(text, mark+".")
+	written := &templates.GoType{}
+	if pieces[0] != "" {
+		written.Parts = append(written.Parts, templates.Name{Name: pieces[0]})
+	}
+	for i, piece := range pieces[1:] {
+		n := 0
+		for n < len(piece) && (piece[n] == '_' || piece[n] >= 0x80 || '0' <= piece[n] && piece[n] <= '9' || 'a' <= piece[n]|0x20 && piece[n]|0x20 <= 'z') {
+			n++
+		}
+		if !ast.IsExported(piece[:n]) {
+			return nil
+		}
+		written.Parts = append(written.Parts, templates.Name{Path: paths[i], Name: piece[:n]})
+		b.mention(paths[i])
+		if piece[n:] != "" {
+			written.Parts = append(written.Parts, templates.Name{Name: piece[n:]})
+		}
+	}
+	return written
+}
+
+// mention notes that generated code may import a package.
+func (b *builder) mention(at string) {
+	if at != b.pkg.ImportPath {
+		b.names[at] = b.nameOf(at)
+	}
+}

@@ -1,0 +1,370 @@
+package load
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/kixxgen/kixxgen/templates"
+)
+
+// keys returns the keys of a set.
+var keys = maps.Keys[map[string]bool]
+
+// A names holds the package-level names of a package, the user's and those that are generated.
+type names struct {
+	pkg   *pkg
+	user  map[string]bool
+	taken map[string]string // generated names, and what they are for
+}
+
+// newNames returns the names of p's own files. Those of its tests count too: they are compiled together.
+func newNames(p *pkg) *names {
+	n := &names{pkg: p, user: map[string]bool{}, taken: map[string]string{}}
+	for name := range p.decls {
+		n.user[name] = true
+	}
+	for _, name := range p.TestGoFiles {
+		at := filepath.Join(p.Dir, name)
+		src, err := readUser(at)
+		if err != nil {
+			continue
+		}
+		syntax, _ := parser.ParseFile(token.NewFileSet(), at, src, parser.SkipObjectResolution)
+		if syntax == nil {
+			continue
+		}
+		for _, d := range syntax.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					n.user[d.Name.Name] = true
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						n.user[spec.Name.Name] = true
+					case *ast.ValueSpec:
+						for _, name := range spec.Names {
+							n.user[name.Name] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return n
+}
+
+// free reports whether a name can be generated.
+func (n *names) free(name string) bool { return !n.user[name] && n.taken[name] == "" }
+
+// aliases returns the import paths that must be imported under another name than their own: the user declares that name,
+// or another import has it.
+func (n *names) aliases(paths map[string]string) map[string]string {
+	aliases := map[string]string{}
+	used := map[string]bool{}
+	order := slices.SortedFunc(maps.Keys(paths), func(a, b string) int {
+		if own := ownImport(b) - ownImport(a); own != 0 {
+			return own
+		}
+		return strings.Compare(a, b)
+	})
+	for _, at := range order {
+		name := paths[at]
+		for i := 2; used[name] || !n.free(name) || token.IsKeyword(name); i++ {
+			name = fmt.Sprintf("%s%d", paths[at], i)
+		}
+		used[name] = true
+		if name != paths[at] {
+			aliases[at] = name
+		}
+	}
+	return aliases
+}
+
+// ownImport returns 1 for the packages that every generated file imports, which keep their names if they can.
+func ownImport(at string) int {
+	switch at {
+	case runtimePath, genPath, orderedPath, msgpPath, "context", "time", "maps", "slices":
+		return 1
+	}
+	return 0
+}
+
+// chooseNames chooses the names that generated code declares for a group of entities, and reports those that the user has.
+func (b *builder) chooseNames(group []*entity, n *names) {
+	own := map[*structInfo]bool{}
+	for _, e := range group {
+		if e.model != nil {
+			b.keyNames(e, n)
+			own[e.fields] = true
+			b.structNames(e.fields, e.name, n)
+		}
+	}
+	for _, s := range b.order {
+		if !own[s] {
+			b.structNames(s, b.structBase(s.model.Type)+constraintWords(group[0].constraint), n)
+		}
+	}
+	imports := map[string]bool{}
+	aliases := n.aliases(b.names)
+	for at, name := range b.names {
+		imports[firstOf(aliases[at], name)] = true
+	}
+	for _, e := range group {
+		if e.model == nil {
+			continue
+		}
+		b.exportedNames(e, n)
+		b.methodNames(e)
+		prefix := lowerCapitals(e.name)
+		for _, name := range []string{prefix + "Schema", "index" + e.name} {
+			b.claim(e, name, n)
+		}
+		params := map[string]bool{}
+		nameParams := func(fields []*templates.IndexField) {
+			inUse := map[string]bool{}
+			for _, f := range fields {
+				f.Param = param(f, func(name string) bool { return inUse[name] || imports[name] || n.user[name] })
+				inUse[f.Param], params[f.Param] = true, true
+			}
+		}
+		nameParams(e.model.Keys[:max(len(e.model.Keys)-1, 0)]) // the last one is what RangeByKey is over
+		for _, ix := range e.model.Indexes {
+			ix.Var = n.fresh(prefix+"By"+ix.Name, "an index of "+e.name)
+			nameParams(ix.Fields)
+		}
+		for _, v := range e.model.Views {
+			v.Var = n.fresh(prefix+"By"+v.Query, "a view of "+e.name)
+		}
+		e.model.Var = documentVar(e.name, func(name string) bool { return params[name] || imports[name] || n.user[name] })
+	}
+}
+
+// constraintWords returns a build constraint as part of an identifier: LinuxAmd64 of linux && amd64. Functions of structs that
+// are stored under a constraint have it in their names, or they would clash with those of other files; which files those are
+// is not known in a run for one system.
+func constraintWords(expr string) string {
+	words := strings.FieldsFunc(strings.NewReplacer("!", " not ", "||", " or ").Replace(expr), func(r rune) bool {
+		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	for i, w := range words {
+		words[i] = upperFirst(w)
+	}
+	return strings.Join(words, "")
+}
+
+// codecVerbs begin the names of the functions of a struct.
+var codecVerbs = []string{"append", "read", "clone", "canon", "merge", "equal"}
+
+// structNames chooses what the functions of a struct are named after.
+func (b *builder) structNames(s *structInfo, base string, n *names) {
+	name := base
+	for i := 2; ; i++ {
+		good := true
+		for _, verb := range codecVerbs {
+			good = good && n.free(verb+name)
+		}
+		if good {
+			break
+		}
+		name = fmt.Sprintf("%s%d", base, i)
+	}
+	for _, verb := range codecVerbs {
+		n.taken[verb+name] = "the codec of " + s.model.Type.Name.Name
+	}
+	s.model.Func = name
+}
+
+// structBase returns what the functions of a struct would best be named after: Dims, GeoPoint of another package,
+// PairStringInt of an instance.
+func (b *builder) structBase(t *templates.Type) string {
+	base := upperFirst(t.Name.Name)
+	if t.Name.Path != "" {
+		base = upperFirst(b.nameOf(t.Name.Path)) + base
+	}
+	for _, arg := range t.Name.Args {
+		base += b.typeBase(arg)
+	}
+	return base
+}
+
+// typeBase returns t as part of an identifier.
+func (b *builder) typeBase(t *templates.Type) string {
+	if t.Name != nil {
+		return b.structBase(t)
+	}
+	switch t.Kind {
+	case templates.Bytes:
+		return "Bytes"
+	case templates.UUID:
+		return "UUID"
+	case templates.Slice:
+		return "Slice" + b.typeBase(t.Elem)
+	case templates.Array:
+		return fmt.Sprintf("Array%d%s", t.Len, b.typeBase(t.Elem))
+	case templates.Map:
+		return "Map" + b.typeBase(t.Key) + b.typeBase(t.Elem)
+	case templates.Pointer:
+		return "Ptr" + b.typeBase(t.Elem)
+	}
+	return upperFirst(typeText(t))
+}
+
+// exportedNames reports the exported names that are generated for e and that the user declares.
+func (b *builder) exportedNames(e *entity, n *names) {
+	for _, name := range []string{e.name + "Repo", "New" + e.name + "Repo", "Test" + e.name + "ReadsSamples"} {
+		b.claim(e, name, n)
+	}
+	for _, v := range e.model.Views {
+		v.Type = e.name + "By" + v.Query
+		b.claim(e, v.Type, n)
+	}
+	if e.peek {
+		e.model.Peek = e.name + "Peek"
+		b.claim(e, e.model.Peek, n)
+		b.claim(e, "new"+e.model.Peek, n)
+	}
+}
+
+// claim takes a name that is generated for e, or reports who has it.
+func (b *builder) claim(e *entity, name string, n *names) {
+	switch d := b.pkg.decls[name]; {
+	case d != nil:
+		b.at(d.pos, "%s is the name of what is generated for %s (%s); rename it", name, e.name, b.where(e.pos()))
+	case n.user[name]:
+		b.at(e.pos(), "%s: a test file declares %s, which is generated for it; rename it there", e.name, name)
+	case n.taken[name] != "" && name != lowerCapitals(e.name)+"Schema": // if the schemas fold, so do the files: reported there
+		b.at(e.pos(), "%s: %s would be generated twice, also as %s; rename one of them", e.name, name, n.taken[name])
+	default:
+		n.taken[name] = "part of " + e.name
+	}
+}
+
+// fresh takes name, or one like it that is free.
+func (n *names) fresh(name, what string) string {
+	base := name
+	for i := 2; !n.free(name); i++ {
+		name = fmt.Sprintf("%s%d", base, i)
+	}
+	n.taken[name] = what
+	return name
+}
+
+// methodNames reports methods that the user declares on the repository of e and that are generated.
+func (b *builder) methodNames(e *entity) {
+	own := b.pkg.methods[e.name+"Repo"]
+	made := []string{"Merge", "RangeByKey", "With"}
+	if e.model.Deleted != nil {
+		made = append(made, "WithDeleted")
+	}
+	if e.peek {
+		made = append(made, "Peek", "Peeks")
+	}
+	for _, ix := range e.model.Indexes {
+		made = append(made, "RangeBy"+ix.Name)
+		if ix.Unique {
+			made = append(made, "GetBy"+ix.Name)
+		} else {
+			made = append(made, "QueryBy"+ix.Name)
+		}
+	}
+	for _, v := range e.model.Views {
+		made = append(made, "QueryBy"+v.Query, "RangeBy"+v.Query)
+	}
+	for _, name := range made {
+		if d := own[name]; d != nil {
+			b.at(d.pos, "method %s of %sRepo is generated; rename it", name, e.name)
+		}
+	}
+}
+
+// sameFiles reports entities whose files or collections have one name. File systems that fold case make one file of two.
+func (l *loader) sameFiles(p *pkg, entities []*entity) {
+	files, collections := map[string]*entity{}, map[string]*entity{}
+	users := map[string]bool{}
+	for _, s := range p.sources {
+		users[strings.ToLower(s.name)] = true
+	}
+	for _, e := range entities {
+		if at, ok := p.keep[e.name]; ok {
+			l.at(e.pos(), "%s is an entity in %s too, which build constraints exclude: both would be generated to %s; "+
+				"move the entity to a file without constraints", e.name, filepath.Base(at.Filename), fileName(e.name))
+		}
+		if first := files[fileName(e.name)]; first != nil {
+			l.at(e.pos(), "%s and %s would both be generated to %s; rename one of them", first.name, e.name, fileName(e.name))
+		} else if first := collections[e.collection]; first != nil {
+			l.at(e.pos(), "%s and %s are both stored as %q; give one another name: //kixx:entity name=…", first.name, e.name, e.collection)
+		}
+		files[fileName(e.name)], collections[e.collection] = e, e
+		if users[fileName(e.name)] {
+			l.problems = append(l.problems, Problem{File: filepath.Join(p.Dir, fileName(e.name)), Line: 1, Col: 1, Text: fmt.Sprintf(
+				"file was not written by kixxgen, which would write %s here; rename it, or start it with %q", e.name, Header)})
+		}
+	}
+}
+
+// locals are names that generated functions use inside, besides parameters and the document.
+var locals = set("r ctx db s b u c e err name key id v n i m x k q t depth doc dst src tuple value emit ok entry entries base mine rest y")
+
+// param returns the name of the parameter for a field of an index: category, tag for an element of Tags. It is no keyword,
+// no predeclared name, none that generated functions use, and not taken.
+func param(f *templates.IndexField, taken func(string) bool) string {
+	name := f.Field.GoName()
+	if f.Each {
+		name = singular(name)
+	}
+	name = lowerFirst(name)
+	base := name
+	for i := 1; token.IsKeyword(name) || types.Universe.Lookup(name) != nil || name == "r" || name == "ctx" || taken(name); i++ {
+		if i == 1 {
+			base += "Value"
+			name = base
+		} else {
+			name = fmt.Sprintf("%s%d", base, i)
+		}
+	}
+	return name
+}
+
+// documentVar returns the name of a document in generated code: p for Post, it for Item, ol for OrderLine.
+func documentVar(entity string, taken func(string) bool) string {
+	list := words(entity)
+	var candidates []string
+	if len(list) > 1 {
+		initials := ""
+		for _, w := range list {
+			initials += string([]rune(w)[0])
+		}
+		candidates = append(candidates, strings.ToLower(initials))
+	}
+	lower := []rune(strings.ToLower(list[0]))
+	for _, n := range []int{1, 2, 3} {
+		if n <= len(lower) {
+			candidates = append(candidates, string(lower[:n]))
+		}
+	}
+	candidates = append(candidates, lowerFirst(entity), "document")
+	good := func(name string) bool {
+		return !token.IsKeyword(name) && types.Universe.Lookup(name) == nil && !locals[name] && !taken(name)
+	}
+	for _, c := range candidates {
+		if good(c) {
+			return c
+		}
+	}
+	for i := 2; ; i++ {
+		if c := fmt.Sprintf("document%d", i); good(c) {
+			return c
+		}
+	}
+}

@@ -1,0 +1,317 @@
+// Kixxgen generates typed repositories for annotated Go structs.
+//
+// Usage:
+//
+//	kixxgen [--tags LIST] [--goos OS] [packages]
+//	kixxgen check [--tags LIST] [--goos OS] [packages]
+//	kixxgen version
+//
+// Packages are named as for go build; the default is the one in the working directory. For each struct with the comment
+// //kixx:entity, kixxgen writes a file beside it, named after it: item_kixx.go for Item, with a test, item_kixx_test.go. All
+// files are written or none, and a file whose content would be the same is not touched. What no entity needs any more is
+// removed.
+//
+// Kixxgen check writes nothing. It exits with 0 if everything is fresh, and with 1 and a diff if not. It needs no build, so
+// that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, both for check
+// and for generating; generating exits with 1 if a file cannot be written.
+//
+// # An example
+//
+// In a module of your own, get the runtime, and the command as a tool:
+//
+//	go get github.com/kixxgen/kixxgen
+//	go get -tool github.com/kixxgen/kixxgen/cmd/kixxgen
+//
+// Write inventory/item.go:
+//
+//	package inventory
+//
+//	import (
+//		"time"
+//
+//		kixx "github.com/kixxgen/kixxgen/runtime"
+//	)
+//
+//	//go:generate go tool kixxgen
+//
+//	// Item is a thing on the shelf.
+//	//
+//	//kixx:entity
+//	//kixx:index CategoryPrice Category,Price:desc
+//	//kixx:view ByPriceRange func=emitPriceRange
+//	type Item struct {
+//		ID        string    `json:"id" kixx:"key,auto"`
+//		Rev       kixx.Rev  `json:"_rev" kixx:"rev"`
+//		Title     string    `json:"title" validate:"required,max=200"`
+//		SKU       string    `json:"sku" kixx:"unique"`
+//		Category  string    `json:"category" kixx:"index"`
+//		Price     float64   `json:"price" kixx:"index" validate:"gte=0"`
+//		Tags      []string  `json:"tags" kixx:"index"`
+//		CreatedAt time.Time `json:"createdAt" kixx:"created,index:desc"`
+//		UpdatedAt time.Time `json:"updatedAt" kixx:"updated"`
+//	}
+//
+//	func emitPriceRange(it *Item, emit kixx.Emit[string, float64]) {
+//		if it.Price < 100 {
+//			emit("cheap", it.Price)
+//		} else {
+//			emit("dear", it.Price)
+//		}
+//	}
+//
+// Run go generate ./... and use what came out:
+//
+//	db, err := kixx.Open(ctx, "file:./data")
+//	items, err := inventory.NewItemRepo(ctx, db)
+//	it, err := items.Insert(ctx, &inventory.Item{Title: "Lamp", SKU: "L-1", Category: "light", Price: 30})
+//	it, err = items.Update(ctx, it.ID, func(it *inventory.Item) error { it.Price = 25; return nil })
+//	page, err := items.RangeByCategoryPrice("light").Between(10, 50).Limit(20).Page(ctx)
+//	dear, err := items.QueryByPriceRange("dear").Collect(ctx)
+//
+// In a larger module, one //go:generate go tool kixxgen ./... at its root does the same as one in each package, in less
+// time. The package need not build: generated files may be missing, stale or full of conflict markers, and other code may
+// call methods that do not exist yet. Run go generate without GOOS in the environment, or go builds the tool itself for
+// that system; --goos says for which one to generate.
+//
+// # Directives
+//
+// A directive stands in the comment directly before a struct type, on a line of its own, without a blank after the slashes.
+//
+//	//kixx:entity [name=stock_item] [peek]
+//
+// makes the struct an entity. Its documents are stored under the name, which is the name of the type in small letters unless
+// it is given. With peek there are Peek and Peeks, which read documents without a copy of them.
+//
+//	//kixx:index Name Field,Field:desc [unique] [version=n]
+//
+// declares an index over several fields: QueryByName takes all of them, RangeByName all but the last. Fields are called by
+// their Go names; those of embedded structs count. With :desc the order of a field is descending. With unique no two
+// documents have the same values, and GetByName stands in the place of QueryByName. A new version= builds the index anew.
+//
+//	//kixx:view Name func=f [version=n]
+//
+// declares a view: func f(doc *Item, emit kixx.Emit[K, V]) calls emit with the keys and values of a document, as often as it
+// likes, and depends on nothing but the document. QueryByName and RangeByName find them; a leading By of the name is not
+// repeated. When the source of f changes, or of what it reaches in the module, the view is built anew. With version= that
+// happens when the number changes, and only then.
+//
+//	//kixx:migrate n func=f
+//
+// says how stored documents come to level n, where no option of a field can say it: func f(doc *kixx.Fields) error changes
+// the raw document. See "How entities change".
+//
+// # Tags
+//
+// The options of a kixx tag are separated by commas:
+//
+//	key           the key; on several fields: a part of it
+//	key,auto      a key that is text or a UUID, which Insert makes when it is empty: a UUIDv7
+//	rev           the revision: Rev kixx.Rev
+//	index         QueryByField and RangeByField; of a slice, one entry for each element; of a nil pointer, none
+//	index:desc    the same in descending order
+//	index:name=X  the same as QueryByX and RangeByX
+//	unique        GetByField and RangeByField; no two documents have the same value
+//	unique:name=X the same as GetByX and RangeByX
+//	created       a time.Time that is set when the document is stored first
+//	updated       a time.Time that is set whenever it is stored
+//	deleted       a *time.Time that Delete sets instead of removing the document; see Restore, Purge and WithDeleted
+//	merge=policy  what Merge makes of a value that both sides have changed, see below
+//	was=name      the field was stored under this name before; once for each name that it had, the latest first
+//	default=v     what a document has where its writer did not know the field
+//	drop          the field is not stored any more, and stored values of it go
+//	drop=name     the same for the field that was stored under this name; for a field _ struct{}
+//	-             the field is not stored
+//
+// An index can be over bool, numbers, strings, []byte, time.Time, time.Duration, UUIDs, types made of these, pointers to them
+// and slices of them. A UUID is any type made of [16]byte, of whatever package and with whatever methods; its 16 bytes are
+// stored.
+//
+// Exported fields are stored under their json names, else under their Go names; json:"-" is stored, kixx:"-" is not. Fields
+// of embedded structs are promoted by the rules of encoding/json, and an ambiguous name is an error. A struct that embeds
+// kixx.Unknown keeps fields that it does not know also as an element of a slice or map.
+//
+// # Keys
+//
+// A key is text, an integer, a bool, a time.Time, a UUID, or a type made of one of these, such as an enumeration. Documents
+// are in the order of their keys: texts by their bytes, times as instants, to the nanosecond. A text that is empty cannot be
+// a key: it is nearly always one that was forgotten.
+//
+// If several fields have the option key, they are the key together, in the order of the struct:
+//
+//	type Post struct {
+//		Tenant string   `json:"tenant" kixx:"key"`
+//		Slug   string   `json:"slug" kixx:"key"`
+//		Rev    kixx.Rev `json:"_rev" kixx:"rev"`
+//	}
+//
+// A type for the key and a method are generated, type PostKey struct{ Tenant, Slug string } and func (*Post) Key() PostKey,
+// and PostKey is what Get and the others take: posts.Get(ctx, blog.PostKey{Tenant: "acme", Slug: "hello"}). RangeByKey takes
+// all fields but the last, over which it is the range: posts.RangeByKey("acme").Prefix("he"). Such a key is refused as
+// forgotten if all its fields are texts, and all empty. It is not made on Insert. The order of the fields is in the stored
+// keys and cannot change.
+//
+// # Merging
+//
+// Merge(ctx, base, mine) stores what mine has changed since base, the document as it was read, together with what others have
+// changed since then. A field that both have changed to different values is reported in a *kixx.MergeError with its path, as
+// Address.City, and nothing is written; or its tag settles it:
+//
+//	merge=ours, merge=theirs   take the caller's value, or the stored one
+//	merge=max, merge=min       the greater or the less one, of numbers, texts, times, and pointers to them; nil is the least
+//	merge=sum                  base and both changes, of numbers; a sum that the type cannot hold is reported
+//	merge=union                of slices: what is stored, then what is new in mine, without what either side has removed; the
+//	                           elements are bools, integers, texts, UUIDs, or structs and arrays of these;
+//	                           of maps: key by key, and a key that both have changed is reported as Stock["Paris"]
+//
+// Values that both have changed to be equal are no conflict: a sum of two equal changes counts once, since it may be the same
+// change. Structs are merged by their fields, pointers to structs where both sides and base have one; with a policy, and as
+// elements of slices and maps, they are one value, as slices and maps without a policy are. Equal are values that are stored
+// as the same bytes.
+//
+// # Hooks
+//
+// Methods of these names, with a pointer receiver, are called by the runtime:
+//
+//	BeforeSet(ctx context.Context) error    on the copy that will be stored, before it is validated
+//	Validate() error                        after the validate tags
+//	AfterSet(ctx context.Context)           after the commit
+//	BeforeDelete(ctx context.Context) error before a document is deleted
+//
+// # How entities change
+//
+// A field may be added, and the order of fields changed, at any time. A change that would lose or misread what is stored is
+// refused, at the field, with the annotation that would allow it:
+//
+//	Title string   `json:"title" kixx:"was=name"`  // it was stored as name
+//	Stock int      `json:"stock" kixx:"default=1"` // 1 in documents from before there was a stock
+//	_     struct{} `kixx:"drop=color"`             // documents from before may have a color, which goes
+//
+// Defaults are for bool, numbers, strings and times, and pointers to these; a time is written as 2006-01-02T15:04:05Z, a
+// duration as 1h30m. What is left is for migrations, which are numbered from 1 on without gaps. With a new one, any field may
+// change its type or go:
+//
+//	//kixx:migrate 1 func=priceToCents
+//
+//	func priceToCents(doc *kixx.Fields) error {
+//		price, _ := doc.Get("price").(float64)
+//		doc.Set("price", int64(math.Round(price*100)))
+//		return nil
+//	}
+//
+// Fields have their stored names of today; those that they had before work as well. The function may not change the key. It
+// is called again whenever the document is read until it is written, and depends on nothing but the document.
+//
+// Old documents are brought up to date when they are read, so that an upgrade needs no downtime, and Migrate of the
+// repository rewrites what is left. While an older version of the program runs beside a newer one, neither loses what the
+// other has written; only a document that has come to a later level cannot be read by the older one, which gets
+// kixx.ErrSchema. An index is built anew when its definition changes, or what decides how it reads old documents: was,
+// default, the migrations with their source (of which, with version=, only the levels count).
+//
+// The annotations stay: documents of every age may be stored. Who has migrated all databases may remove one together with
+// what it has in the schema file.
+//
+// # The schema file and the samples
+//
+// Beside the generated files kixxgen keeps kixx.schema.json, one line for each stored field and each migration. Commit it: it
+// is how a change that stored documents would not survive is noticed. Two branches that add fields merge by lines. A conflict
+// in it needs no hand: the lines of both sides hold, and kixxgen settles it unless they contradict each other.
+//
+// In testdata/kixx it keeps a sample of each version of each entity, a document with all fields filled, in a file of its own.
+// Commit them too: the generated test reads them all with the code of today. The sample of a version that was never released
+// may be deleted, and so may its lines in the schema file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit statuses of the command.
+const (
+	exitStale = 1 // check: something is stale; else: a file could not be written
+	exitUsage = 2
+	exitInput = 3 // the packages have mistakes
+)
+
+// An exit is an error with the status to exit with. What it says was printed if its cause is nil.
+type exit struct {
+	status int
+	cause  error
+}
+
+func (e *exit) Error() string {
+	if e.cause == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.cause.Error()
+}
+
+func (e *exit) Unwrap() error { return e.cause }
+
+// An environment is what a command gets from the process.
+type environment struct {
+	ctx            context.Context
+	dir            string // absolute; patterns and printed paths are relative to it
+	stdout, stderr io.Writer
+}
+
+// commands are the subcommands, each in the file of its name.
+type commands struct {
+	Generate generateCommand `cmd:"" default:"withargs" help:"Write the generated files of the packages (the default command)."`
+	Check    checkCommand    `cmd:"" help:"Exit with 1 and a diff if a generated file is stale; write nothing."`
+	Version  versionCommand  `cmd:"" help:"Print the version of kixxgen."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kixxgen:", err)
+		os.Exit(exitInput)
+	}
+	status := run(environment{ctx, dir, os.Stdout, os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// run runs the command with the arguments and returns its exit status.
+func run(env environment, args []string) (status int) {
+	exited := -1 // help ends kong before there is a command
+	parser, err := kong.New(&commands{},
+		kong.Name("kixxgen"),
+		kong.Description("Kixxgen generates typed repositories for annotated Go structs. The manual: go doc github.com/kixxgen/kixxgen/cmd/kixxgen"),
+		kong.Writers(env.stdout, env.stderr),
+		kong.Exit(func(status int) { exited = status }),
+		kong.Bind(env),
+	)
+	if err != nil {
+		fmt.Fprintln(env.stderr, "kixxgen:", err)
+		return exitUsage
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(env.stderr, "kixxgen: %s\nRun kixxgen --help for usage.\n", err)
+		return exitUsage
+	}
+	err = command.Run(env)
+	var e *exit
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &e):
+		e = &exit{exitInput, err}
+	}
+	if e.cause != nil {
+		fmt.Fprintln(env.stderr, "kixxgen:", e.cause)
+	}
+	return e.status
+}

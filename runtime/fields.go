@@ -1,0 +1,270 @@
+package kixx
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kixxgen/kixxgen/runtime/gen"
+	"github.com/tinylib/msgp/msgp"
+)
+
+// Fields is a raw document: what a //kixx:migrate function changes. Its fields have stored names, and JSON-like values:
+//
+//	nil, bool, int64, uint64 (what int64 cannot hold), float64, string, []byte, time.Time, []any, map[string]any
+//
+// The key is among them and must stay; the revision is not. Fields are as the document has them, whether the present
+// struct knows them or not; one that was renamed answers to its old names too. A value that comes back may be changed,
+// and counts when it is set again.
+type Fields struct {
+	list  []rawField
+	alias map[string]string // from old names to those of today
+	err   error             // of the first Set that failed
+}
+
+// A rawField is a field with its value as it is stored.
+type rawField struct {
+	name  string
+	value []byte
+}
+
+// Names returns the names of the fields, in the order in which they are stored.
+func (f *Fields) Names() []string {
+	names := make([]string, len(f.list))
+	for i := range f.list {
+		names[i] = f.list[i].name
+	}
+	return names
+}
+
+// Has reports whether the document has the field.
+func (f *Fields) Has(name string) bool { return f.has(f.today(name)) }
+
+// Get returns the value of a field, nil if the document does not have it.
+func (f *Fields) Get(name string) any {
+	i := f.find(f.today(name))
+	if i < 0 {
+		return nil
+	}
+	v, _, err := readAny(f.list[i].value, 0)
+	if err != nil && f.err == nil {
+		f.err = fmt.Errorf("field %s cannot be read: %w", name, err)
+	}
+	return v
+}
+
+// Set sets a field. Beside the values that Get returns it takes all kinds of numbers, []string, and [time.Duration] as a
+// number. A value of another type lets the migration of the document fail.
+func (f *Fields) Set(name string, v any) {
+	name = f.today(name)
+	value, err := appendAny(nil, v, 0)
+	if err != nil {
+		if f.err == nil {
+			f.err = fmt.Errorf("field %s: %w", name, err)
+		}
+		return
+	}
+	if i := f.find(name); i >= 0 {
+		f.list[i].value = value
+		return
+	}
+	f.list = append(f.list, rawField{name, value})
+}
+
+// Rename gives the value of a field another name, in the place of the value that is there. Without the field nothing
+// happens.
+func (f *Fields) Rename(from, to string) {
+	from, to = f.today(from), f.today(to)
+	if from == to || !f.has(from) {
+		return
+	}
+	f.remove(to)
+	f.list[f.find(from)].name = to
+}
+
+// Delete removes a field, if it is there.
+func (f *Fields) Delete(name string) { f.remove(f.today(name)) }
+
+// today returns the present name of a field.
+func (f *Fields) today(name string) string {
+	if now, ok := f.alias[name]; ok && !f.has(name) {
+		return now
+	}
+	return name
+}
+
+func (f *Fields) has(name string) bool { return f.find(name) >= 0 }
+
+func (f *Fields) find(name string) int {
+	return slices.IndexFunc(f.list, func(r rawField) bool { return r.name == name })
+}
+
+// raw returns the value of a field as it is stored, nil if it is not there.
+func (f *Fields) raw(name string) []byte {
+	if i := f.find(name); i >= 0 {
+		return f.list[i].value
+	}
+	return nil
+}
+
+func (f *Fields) remove(name string) {
+	f.list = slices.DeleteFunc(f.list, func(r rawField) bool { return r.name == name })
+}
+
+// migrate calls the function of a migration. A panic in it is an error: one bad document must not stop the others.
+func (f *Fields) migrate(m Migration) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("migrate to level %d: panic: %v", m.Level, p)
+		}
+	}()
+	if err := m.Func(f); err != nil {
+		return fmt.Errorf("migrate to level %d: %w", m.Level, err)
+	}
+	if f.err != nil {
+		return fmt.Errorf("migrate to level %d: %w", m.Level, f.err)
+	}
+	return nil
+}
+
+// parseFields reads the fields of a body.
+func parseFields(body []byte) (*Fields, error) {
+	f := new(Fields)
+	rest, err := gen.ReadFields(body, func(name, b []byte) ([]byte, error) {
+		rest, err := msgp.Skip(b)
+		if err != nil {
+			return nil, err
+		}
+		f.list = append(f.list, rawField{string(name), b[:len(b)-len(rest)]})
+		return rest, nil
+	})
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes follow the document", len(rest))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: it cannot be read: %w", ErrCorrupt, err)
+	}
+	return f, nil
+}
+
+// append appends the fields as a body.
+func (f *Fields) append(b []byte) []byte {
+	b = msgp.AppendMapHeader(b, uint32(len(f.list)))
+	for _, r := range f.list {
+		b = append(msgp.AppendString(b, r.name), r.value...)
+	}
+	return b
+}
+
+// maxAnyDepth bounds the nesting of raw values.
+const maxAnyDepth = 100
+
+// readAny reads a value from the start of b.
+func readAny(b []byte, depth int) (v any, rest []byte, err error) {
+	if depth > maxAnyDepth {
+		return nil, nil, gen.ErrDepth
+	}
+	switch typ := msgp.NextType(b); typ {
+	case msgp.NilType:
+		rest, err = msgp.ReadNilBytes(b)
+		return nil, rest, err
+	case msgp.BoolType:
+		return boxed(msgp.ReadBoolBytes(b))
+	case msgp.IntType:
+		return boxed(msgp.ReadInt64Bytes(b))
+	case msgp.UintType:
+		u, rest, err := msgp.ReadUint64Bytes(b)
+		if i := int64(u); err == nil && i >= 0 {
+			return i, rest, nil
+		}
+		return u, rest, err
+	case msgp.Float32Type:
+		f, rest, err := msgp.ReadFloat32Bytes(b)
+		return float64(f), rest, err
+	case msgp.Float64Type:
+		return boxed(msgp.ReadFloat64Bytes(b))
+	case msgp.StrType:
+		return boxed(msgp.ReadStringBytes(b))
+	case msgp.BinType:
+		return boxed(gen.ReadBytes[[]byte](b)) // unlike msgp's, not nil where there are none
+	case msgp.ArrayType:
+		n, rest, err := msgp.ReadArrayHeaderBytes(b)
+		if err != nil || uint64(n) > uint64(len(rest)) {
+			return nil, nil, fmt.Errorf("a list of %d elements: %w", n, msgp.ErrShortBytes)
+		}
+		list := make([]any, n)
+		for i := range list {
+			if list[i], rest, err = readAny(rest, depth+1); err != nil {
+				return nil, nil, err
+			}
+		}
+		return list, rest, nil
+	case msgp.MapType:
+		n, rest, err := msgp.ReadMapHeaderBytes(b)
+		if err != nil || 2*uint64(n) > uint64(len(rest)) {
+			return nil, nil, fmt.Errorf("a map of %d entries: %w", n, msgp.ErrShortBytes)
+		}
+		m := make(map[string]any, n)
+		for range n {
+			var key string
+			if key, rest, err = readAnyKey(rest); err != nil {
+				return nil, nil, err
+			}
+			if m[key], rest, err = readAny(rest, depth+1); err != nil {
+				return nil, nil, err
+			}
+		}
+		return m, rest, nil
+	default:
+		return boxed(gen.ReadTime(b)) // the only extension that documents have
+	}
+}
+
+// readAnyKey reads the key of a map. Maps whose keys are no text are not raw values.
+func readAnyKey(b []byte) (string, []byte, error) {
+	if t := msgp.NextType(b); t != msgp.StrType {
+		return "", nil, fmt.Errorf("the key of a map is of type %s; only maps with text as keys can be changed raw", t)
+	}
+	return msgp.ReadStringBytes(b)
+}
+
+// boxed returns what a reading function returned, the value as any.
+func boxed[T any](v T, rest []byte, err error) (any, []byte, error) { return v, rest, err }
+
+// appendAny appends a value as documents have it: keys of maps sorted, times as the standard timestamp.
+func appendAny(b []byte, v any, depth int) (_ []byte, err error) {
+	if depth > maxAnyDepth {
+		return nil, gen.ErrDepth
+	}
+	switch v := v.(type) {
+	case time.Time:
+		return gen.AppendTime(b, v), nil
+	case time.Duration:
+		return msgp.AppendInt64(b, int64(v)), nil
+	case []string:
+		b = msgp.AppendArrayHeader(b, uint32(len(v)))
+		for _, s := range v {
+			b = msgp.AppendString(b, s)
+		}
+		return b, nil
+	case []any:
+		b = msgp.AppendArrayHeader(b, uint32(len(v)))
+		for _, e := range v {
+			if b, err = appendAny(b, e, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	case map[string]any:
+		b = msgp.AppendMapHeader(b, uint32(len(v)))
+		for _, key := range gen.SortedKeys(v) {
+			if b, err = appendAny(msgp.AppendString(b, key), v[key], depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	case nil, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, string, []byte:
+		return msgp.AppendIntf(b, v)
+	}
+	return nil, fmt.Errorf("a value of type %T cannot be stored; see kixx.Fields for those that can", v)
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package kixx_test
+
+const raceEnabled = true

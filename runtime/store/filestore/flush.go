@@ -1,0 +1,368 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/kixxgen/kixxgen/runtime/store"
+)
+
+// This file moves what is in memory to runs, and puts runs together.
+//
+// A flush freezes the delta, which gets no more changes, and writes it to a run:
+//
+//  1. The log is synced up to where the frozen keys end, whatever the durability mode: a run must not know of values that a
+//     power cut can take.
+//  2. The run is written under a temporary name, synced, renamed, and the directory synced.
+//  3. The manifest names the run, and from where the log is to be replayed now.
+//  4. Under mu the run takes the place of the frozen keys.
+//
+// A merge makes one run of several that follow each other, in the same steps without the first one. A crash between any
+// two of them leaves files that the manifest does not name, which the next opening removes. One goroutine does all this.
+
+const (
+	// flushLog is after how many bytes of log a flush is due at the latest, so that a replay does not take long.
+	flushLog = 256 << 20
+
+	// mostRuns is how many runs there are when nothing is to be merged, at most.
+	mostRuns = 4
+
+	// mergeRatio is how much larger a run must be than all newer ones together to be left alone by a merge.
+	mergeRatio = 4
+
+	// retryFlush and retryFlushMost are how long is waited after a flush that failed: first, and at most.
+	retryFlush     = time.Second
+	retryFlushMost = time.Minute
+)
+
+// flushing says when a flush is due, and lets commits wait for it.
+type flushing struct {
+	keys int           // how many keys the delta has when one is due
+	kick chan struct{} // room for one
+	quit chan struct{}
+
+	over atomic.Bool // the delta has twice as many keys: commits wait
+
+	// under Store.mu
+	asked  bool          // a flush is under way, or about to be
+	bytes  int64         // of log since the delta was frozen
+	ended  chan struct{} // closed when a flush has ended; nil: nobody waits
+	err    error         // why the last one failed
+	frozen point         // where the frozen keys end in the log
+	seg    *segment
+
+	retry Timer // of the flusher
+	wait  time.Duration
+}
+
+// due starts a flush if it is time for one. mu is held.
+func (f *flushing) due(s *Store) {
+	n := s.delta.Len()
+	if n >= 2*f.keys {
+		f.over.Store(true)
+	}
+	if f.err == nil && (n >= f.keys || f.bytes >= flushLog) { // else the timer asks
+		f.ask()
+	}
+}
+
+// ask lets the flusher look. mu is held.
+func (f *flushing) ask() {
+	f.asked = true
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (f *flushing) stop() { close(f.quit) }
+
+// admit waits while the delta has as many keys as it may have. It returns an error if there will be no room: on a full
+// disk, or when runs cannot be written for another reason.
+func (f *flushing) admit(ctx context.Context, s *Store) error {
+	for f.over.Load() {
+		s.mu.Lock()
+		if !f.over.Load() {
+			s.mu.Unlock()
+			return nil
+		}
+		if f.err != nil {
+			err := f.err
+			s.mu.Unlock()
+			if isFull(err) {
+				return full(err)
+			}
+			return fmt.Errorf("%w: what is in memory cannot be written to a run: %w", store.ErrFailed, err)
+		}
+		if f.ended == nil {
+			f.ended = make(chan struct{})
+		}
+		ended := f.ended
+		f.ask()
+		s.mu.Unlock()
+		select {
+		case <-ended:
+		case <-f.quit:
+			return store.ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// flusher flushes and merges when it is time.
+func (s *Store) flusher() {
+	defer s.workers.Done()
+	f := &s.flushing
+	defer func() {
+		if f.retry != nil {
+			f.retry.Stop()
+		}
+	}()
+	for {
+		select {
+		case <-f.quit:
+			return
+		case <-f.kick:
+		}
+		err := s.flush(false)
+		var merging error
+		if err == nil {
+			merging = s.mergeDue()
+		}
+		s.flushEnded(err, merging)
+	}
+}
+
+// flushEnded tells who waits, and arranges for another try if there was an error. Commits can go on without a merge.
+func (s *Store) flushEnded(err, merging error) {
+	f := &s.flushing
+	s.mu.Lock()
+	f.err, f.asked = err, false
+	if f.ended != nil {
+		close(f.ended)
+		f.ended = nil
+	}
+	s.mu.Unlock()
+	if err = errors.Join(err, merging); err == nil || errors.Is(err, store.ErrClosed) {
+		f.wait = 0
+		return
+	}
+	f.wait = min(max(retryFlush, 2*f.wait), retryFlushMost)
+	s.log.Warn("filestore: a run could not be written; it is tried again", "dir", s.dir, "in", f.wait, "err", err)
+	if f.retry == nil {
+		f.retry = s.after(f.wait, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			f.ask()
+		})
+	} else {
+		f.retry.Reset(f.wait)
+	}
+}
+
+// flushAtClose saves the next opening from replaying much. Without it nothing is lost.
+func (s *Store) flushAtClose() {
+	s.mu.RLock()
+	n := s.delta.Len()
+	if s.frozen != nil {
+		n += s.frozen.Len()
+	}
+	s.mu.RUnlock()
+	if n <= s.flushing.keys/8 {
+		return
+	}
+	err := s.flush(true)
+	if err == nil {
+		err = s.flush(true) // there was something frozen, and more behind it
+	}
+	if err != nil {
+		s.log.Warn("filestore: keys stay in the log, from where the next opening reads them", "dir", s.dir, "err", err)
+	}
+}
+
+// flush writes the frozen keys to a run; if there are none it freezes the delta before, if that is due or must be.
+func (s *Store) flush(must bool) error {
+	f := &s.flushing
+	s.pmu.Lock()
+	s.mu.Lock()
+	if s.frozen == nil && (s.delta.Len() >= f.keys || f.bytes >= flushLog || must) && s.delta.Len() > 0 {
+		s.frozen, s.delta, s.view = s.delta, newDelta(), nil
+		f.frozen, f.seg = s.end, s.endSeg
+		f.bytes = 0
+		f.over.Store(false)
+	}
+	frozen, ver := s.frozen, s.ver.acquire()
+	s.mu.Unlock()
+	s.pmu.Unlock()
+	defer ver.release()
+	if frozen == nil {
+		return nil
+	}
+	if err := s.writable(); err != nil {
+		return err
+	}
+	if err := f.seg.sync(f.frozen.end); err != nil {
+		s.wmu.Lock()
+		s.fail(err)
+		s.wmu.Unlock()
+		return err
+	}
+	w := walk{wait: true, open: true, ntrees: 1, all: len(ver.runs) > 0}
+	w.trees[0].reset(frozen)
+	r, err := s.writeRun(&w, f.frozen.seq, nil)
+	if err != nil {
+		return err
+	}
+	return s.install(r, ver.runs, func(m *manifest) {
+		m.replaySeg, m.replay = f.seg.id, f.frozen
+		if m.floorSeg == f.seg.id && m.floorEnd < f.frozen.end {
+			m.floorEnd, m.floorSum, m.floorSeq = f.frozen.end, f.frozen.sum, f.frozen.seq
+		}
+	}, func() { s.frozen = nil })
+}
+
+// writable returns the error after which nothing is written any more.
+func (s *Store) writable() error {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	if s.failed != nil {
+		return s.failedError()
+	}
+	return nil
+}
+
+// mergeDue merges the newest runs, if there are too many.
+func (s *Store) mergeDue() error {
+	s.mu.RLock()
+	ver := s.ver.acquire()
+	s.mu.RUnlock()
+	defer ver.release()
+	n := mergeCount(ver.runs)
+	if n < 2 {
+		return nil
+	}
+	w := walk{wait: true, open: true, aside: true, all: n < len(ver.runs), runs: make([]runCursor, n)}
+	for i, r := range ver.runs[:n] {
+		w.runs[i].reset(r)
+	}
+	r, err := s.writeRun(&w, 0, s.flushing.quit)
+	if err != nil {
+		return err
+	}
+	return s.install(r, ver.runs[n:], func(*manifest) {}, func() {})
+}
+
+// mergeCount returns how many of the runs, the newest first, are to be merged: each one that is not much larger than all
+// newer ones together, and as many as are too many.
+func mergeCount(runs []*run) (n int) {
+	var keys uint64
+	for n < len(runs) && (n == 0 || runs[n].keys < mergeRatio*keys || len(runs)-n+1 > mostRuns) {
+		keys += runs[n].keys
+		n++
+	}
+	return n
+}
+
+// writeRun writes what w goes over to a run, and opens it. It returns nil if there was no key. seq is the number for keys
+// that were deleted by a commit whose number is not known. It ends when stop is closed.
+func (s *Store) writeRun(w *walk, seq uint64, stop <-chan struct{}) (*run, error) {
+	s.nextRun++
+	rw, err := newRun(s.fs, s.id, s.nextRun)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", runName(s.nextRun), err)
+	}
+	m, err := s.writeKeys(w, rw, seq, stop)
+	empty := rw.keys == 0
+	err = errors.Join(err, rw.close(err == nil && !empty))
+	if err == nil && empty {
+		return nil, nil
+	}
+	if err == nil {
+		err = installTmp(s.fs, runName(m.id))
+	}
+	var r *run
+	if err == nil {
+		r, err = openRun(s.fs, s.id, m)
+	}
+	if err != nil {
+		// What is left of it is removed by the next opening.
+		return nil, fmt.Errorf("write %s: %w", runName(s.nextRun), errors.Join(err, ignoreAbsent(s.fs.Remove(runName(s.nextRun)))))
+	}
+	s.blocks.add(r)
+	return r, nil
+}
+
+// writeKeys writes what w goes over.
+func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, stop <-chan struct{}) (m manifestRun, err error) {
+	var e runEntry
+	for {
+		st, ok := w.next()
+		if w.err != nil {
+			return m, w.err
+		}
+		if !ok {
+			return rw.finish()
+		}
+		if rw.keys%1024 == 0 {
+			select {
+			case <-stop:
+				return m, store.ErrClosed
+			default:
+			}
+		}
+		from := st.run
+		if from == nil {
+			e = runEntry{key: append(e.key[:0], st.key...), value: e.value[:0], seq: seq, deleted: st.entry == nil}
+			if en := st.entry; en != nil {
+				e.seq = en.seq
+				if en.seg != nil {
+					e.location = location{en.seg.id, en.off, en.n, en.sum}
+				} else {
+					e.value = append(e.value, en.value...)
+				}
+			}
+			from = &e
+		}
+		if err := rw.add(from); err != nil {
+			return m, err
+		}
+	}
+}
+
+// install makes r, unless it is nil, and older the runs of the store: first in the manifest, which change changes as well,
+// then in memory, where done is called while mu is held.
+func (s *Store) install(r *run, older []*run, change func(*manifest), done func()) error {
+	runs := older
+	if r != nil {
+		runs = append([]*run{r}, older...)
+	}
+	names := make([]manifestRun, len(runs))
+	for i, r := range runs {
+		names[i] = r.manifestRun
+	}
+	err := s.commitLog.change(func(m *manifest) {
+		m.runs = names
+		change(m)
+	})
+	if err != nil {
+		// The manifest on the disk may name the run or not: its file stays until the next opening.
+		if r != nil {
+			s.blocks.remove(r)
+			err = errors.Join(err, r.f.Close())
+		}
+		return err
+	}
+	next := s.newVersion(runs, s.commitLog.segments.all())
+	s.mu.Lock()
+	old := s.ver
+	s.ver = next
+	done()
+	s.mu.Unlock()
+	old.release()
+	return nil
+}

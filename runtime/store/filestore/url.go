@@ -1,0 +1,87 @@
+package filestore
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/kixxgen/kixxgen/runtime/store"
+)
+
+func init() {
+	store.Register("file", func(ctx context.Context, u string, o store.Options) (store.Store, error) {
+		dir, o, err := parseURL(u, o)
+		if err != nil {
+			return nil, fmt.Errorf("filestore: %q: %w", u, err)
+		}
+		s, err := Open(ctx, dir, Options{Options: o})
+		if err != nil {
+			return nil, err // not s: a nil *Store in a store.Store is not nil
+		}
+		return s, nil
+	})
+}
+
+// parseURL returns the directory that a URL names, and o with what its parameters say.
+func parseURL(s string, o store.Options) (dir string, _ store.Options, err error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", o, err
+	}
+	switch {
+	case u.Fragment != "" || strings.HasSuffix(s, "#"):
+		return "", o, fmt.Errorf("a fragment; write %%23 for a # in the path")
+	case u.Host != "" && u.Host != "localhost" || u.User != nil:
+		return "", o, fmt.Errorf("a host %q; write file:%s%s for a relative path, file:///… for an absolute one", u.Host, u.Host, u.Path)
+	case u.Opaque != "":
+		if dir, err = url.PathUnescape(u.Opaque); err != nil {
+			return "", o, err
+		}
+	default:
+		dir = u.Path
+	}
+	if dir == "" {
+		return "", o, fmt.Errorf("no path; write file:./data for a directory beside the program")
+	}
+	if runtime.GOOS == "windows" && len(dir) > 2 && dir[0] == '/' && dir[2] == ':' {
+		dir = dir[1:] // file:///C:/data
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "", o, err
+	}
+	for name, values := range q {
+		if len(values) > 1 {
+			return "", o, fmt.Errorf("the parameter %s is given %d times", name, len(values))
+		}
+		if name != "sync" && name != "interval" {
+			return "", o, fmt.Errorf("unknown parameter %q; known are sync and interval", name)
+		}
+	}
+	if q.Has("sync") {
+		switch v := q.Get("sync"); v {
+		case "always":
+			o.Durability = store.Durability{Mode: store.Sync}
+		case "periodic":
+			o.Durability = store.Durability{Mode: store.Periodic, Interval: o.Durability.Interval}
+		case "none":
+			o.Durability = store.Durability{Mode: store.NoSync}
+		default:
+			return "", o, fmt.Errorf("sync=%s; want always, periodic or none", v)
+		}
+	}
+	if q.Has("interval") {
+		d, err := time.ParseDuration(q.Get("interval"))
+		if err != nil || d <= 0 {
+			return "", o, fmt.Errorf("interval=%s; want a duration like 100ms", q.Get("interval"))
+		}
+		if o.Durability.Mode != store.Periodic {
+			return "", o, fmt.Errorf("interval=%s belongs to sync=periodic", q.Get("interval"))
+		}
+		o.Durability.Interval = d
+	}
+	return dir, o, nil
+}

@@ -1,0 +1,35 @@
+package pgstore
+
+import (
+	"context"
+
+	"github.com/kixxgen/kixxgen/runtime/store"
+)
+
+// ParseURL is what a URL is understood by.
+var ParseURL = parseURL
+
+// Explain is what an error of the driver is told as.
+func Explain(err error) error { return new(Store).explain(context.Background(), "commit", err) }
+
+// ErrBeaten is what Commit tries again.
+var ErrBeaten = errBeaten
+
+// Statements are all statements, with arguments of their types.
+var Statements = map[string]string{
+	getSQL:          `array['k']::bytea[]`,
+	pageSQL:         `'a', 'z', 20`,
+	pageReverseSQL:  `'a', 'z', 20`,
+	keysSQL:         `'a', 'z', 20`,
+	keysReverseSQL:  `'a', 'z', 20`,
+	derefSQL:        `'a', 'z', 20`,
+	derefReverseSQL: `'a', 'z', 20`,
+	lockSQL:         `array['k', 'l']::bytea[]`,
+	shareSQL:        `array['k', 'l']::bytea[]`,
+	compareSQL:      `array['k', 'l']::bytea[], array[1, 2]`,
+	putSQL:          `array['k', 'l']::bytea[], array['1', '2']::bytea[], 7, array['k']::bytea[], 2`,
+	deleteSQL:       `array['k', 'l']::bytea[]`,
+}
+
+// Sent is how many statements a batch is translated to.
+func Sent(b *store.Batch) int { return statements(b, 1).Len() }

@@ -1,0 +1,176 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// When a connection ends before its commit was answered, the server may go on for as long as it likes: the statements may
+// still be on their way, or wait for a lock. The batch could so be applied after it was committed again, and after that
+// was undone by others. Therefore the backend is ended, and what has not happened until then never will.
+
+// A backend is the process of the server behind one connection. The number of a process comes again, so when it began
+// belongs to it.
+type backend struct {
+	pid   int32
+	began time.Time
+}
+
+const (
+	identifySQL = `select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()`
+	endSQL      = `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2`
+)
+
+// endTimeout is how long a commit waits for the end of a backend before it goes back to its caller.
+const endTimeout = 5 * time.Second
+
+const backendKey = "kixx backend"
+
+// identify asks a new connection for its backend.
+func identify(ctx context.Context, conn *pgx.Conn) error {
+	var b backend
+	if err := conn.QueryRow(ctx, identifySQL).Scan(&b.pid, &b.began); err != nil {
+		return fmt.Errorf("ask the server for its process: %w", err)
+	}
+	conn.PgConn().CustomData()[backendKey] = b
+	return nil
+}
+
+func backendOf(conn *pgx.Conn) backend {
+	return conn.PgConn().CustomData()[backendKey].(backend)
+}
+
+// An attempt is a commit of a batch whose connection has ended, with the backend that may still work on it.
+type attempt struct {
+	id      [8]byte // of the batch
+	backend backend
+}
+
+// lost are the attempts whose backends are not known to have ended.
+type lost struct {
+	mu   sync.Mutex
+	list []attempt
+}
+
+func (l *lost) add(a attempt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, a)
+}
+
+// of returns the attempts of one batch.
+func (l *lost) of(id [8]byte) (list []attempt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.list {
+		if a.id == id {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func (l *lost) remove(id [8]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = slices.DeleteFunc(l.list, func(a attempt) bool { return a.id == id })
+}
+
+// endLost returns when the backends that may work on the batch have ended. There are never many: the ones of a moment in
+// which the server could not be reached any more, and of batches that nobody has committed again.
+func (s *Store) endLost(ctx context.Context, id [8]byte) error {
+	list := s.lost.of(id)
+	if len(list) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	for _, a := range list {
+		if err := s.end(ctx, a.backend); err != nil {
+			return err
+		}
+	}
+	s.lost.remove(id)
+	return nil
+}
+
+// attempts are the commits that are under way in this process.
+type attempts struct {
+	mu    sync.Mutex
+	ended map[[8]byte]chan struct{} // by the batch; closed when the attempt has ended
+}
+
+// begin enters an attempt. There is no other one of the same batch. end takes it out.
+func (a *attempts) begin(id [8]byte) (end func()) {
+	ended := make(chan struct{})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended == nil {
+		a.ended = make(map[[8]byte]chan struct{})
+	}
+	a.ended[id] = ended
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.ended, id)
+		close(ended)
+	}
+}
+
+// wait returns when no attempt of the batch is under way.
+func (a *attempts) wait(ctx context.Context, id [8]byte) error {
+	a.mu.Lock()
+	ended := a.ended[id]
+	a.mu.Unlock()
+	if ended == nil {
+		return nil
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// end tells a backend to end, and returns when it has.
+func (s *Store) end(ctx context.Context, b backend) error {
+	for try := 1; ; try++ {
+		tag, err := s.calls.Exec(ctx, endSQL, b.pid, b.began)
+		var pe *pgconn.PgError
+		switch {
+		case errors.As(err, &pe) && pe.Code == insufficientPrivilege:
+			s.log.Warn("pgstore: the server does not let a lost connection be ended; its commit may be applied late", "event", "lost.kept", "pid", b.pid, "error", err)
+			return nil
+		case err != nil:
+			return err
+		case tag.RowsAffected() == 0:
+			return nil
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// insufficientPrivilege is the SQLSTATE of what the role may not do.
+const insufficientPrivilege = "42501"
+
+// pause waits a little, longer with every try, or until ctx ends.
+func pause(ctx context.Context, try int) error {
+	t := time.NewTimer(time.Millisecond << min(try, 6))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

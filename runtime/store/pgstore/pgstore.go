@@ -1,0 +1,114 @@
+// Package pgstore keeps a [store.Store] in a PostgreSQL database, so that any number of processes on any number of
+// machines share it. Importing the package registers the URL schemes "postgres" and "postgresql":
+//
+//	import _ "github.com/kixxgen/kixxgen/runtime/store/pgstore"
+//
+//	db, err := kixx.Open(ctx, "postgres://app:secret@db.example.org/shop?sslmode=verify-full")
+//
+// The URL is that of the driver, [github.com/jackc/pgx/v5], which also reads the PG… environment variables and the
+// password file; pool_max_conns limits the connections. [Open] says what is refused.
+//
+// The map is one table, kixx_map, with a row for each key; kixx_info says how it is to be read. Both are made when the
+// store is opened for the first time, in the first schema of the search_path. Each read and each commit is one round
+// trip. A commit is one implicit transaction of pipelined statements in READ COMMITTED: it locks what it depends on in
+// the order of the keys, so that commits do not deadlock, compares the versions, and writes. Versions are random.
+//
+// Connections must reach the server itself, or through a pooler that keeps one server connection for each of them: one
+// that hands them on after each transaction loses settings and prepared statements.
+//
+// Read schema.go for the tables, commit.go for the statements of a commit, and lost.go for what happens when a connection
+// ends before its commit was answered.
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/kixxgen/kixxgen/runtime/store"
+)
+
+var limits = store.Limits{
+	Ops: 10_000, Bytes: 32 << 20, Value: 16 << 20,
+	Snapshot: time.Hour,
+	Settles:  true,
+}
+
+// A Store is a [store.Store] in a PostgreSQL database. Make one with [Open]. It is safe for concurrent use.
+//
+// What it keeps true:
+//
+//  1. A connection of calls is never held while something else is waited for: the functions of snapshots, which may call
+//     the store, have connections of their own in snapshots.
+//  2. A batch is on its way once at a time: attempts has those that are under way, also when nobody waits for them any
+//     more, and Commit of the same batch waits for them.
+//  3. When a connection ends before a commit was answered, its backend, the process of the server that may still be
+//     working on it, is in lost until it is known to have ended. The same batch is not sent again before that.
+type Store struct {
+	calls     *pgxpool.Pool
+	snapshots *pgxpool.Pool
+	log       *slog.Logger
+	closed    atomic.Bool
+	attempts  attempts
+	lost      lost
+}
+
+// Open opens the store in the database that url names, and makes its tables if they are not there.
+//
+// Without an sslmode in the URL a server on another host must speak TLS if there is a password to send: write
+// sslmode=verify-full, to know the server by its certificate too, or sslmode=disable. Parameters that would weaken the
+// store without a word, such as another isolation level, are refused.
+//
+// Of the options Logger and Durability are used: Periodic and NoSync both stand for synchronous_commit=off, with which a
+// crash of the server may lose the last moments; a synchronous_commit in the URL wins.
+func Open(ctx context.Context, url string, o store.Options) (*Store, error) {
+	config, err := parseURL(url, o)
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: %w", err)
+	}
+	s := &Store{log: o.Logger}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	config.AfterConnect = identify
+	if s.calls, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("pgstore: %w", err)
+	}
+	if s.snapshots, err = pgxpool.NewWithConfig(ctx, config.Copy()); err != nil {
+		s.calls.Close()
+		return nil, fmt.Errorf("pgstore: %w", err)
+	}
+	if err := s.prepareTables(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Limits returns what the store can do: values of at most 16 MiB, commits of at most 10,000 operations and 32 MiB,
+// snapshots of an hour.
+func (s *Store) Limits() store.Limits { return limits }
+
+// OnPublish implements [store.Store]. The hook is never called: others write to the same tables.
+func (s *Store) OnPublish(func(*store.Batch, store.Version)) (cancel func()) { return func() {} }
+
+// Watch implements [store.Store]. It is not supported.
+func (s *Store) Watch(context.Context, store.Token, []byte) iter.Seq2[store.Event, error] {
+	return func(yield func(store.Event, error) bool) {
+		yield(store.Event{}, fmt.Errorf("pgstore: watch: %w", store.ErrNotSupported))
+	}
+}
+
+// Close waits for the calls that are under way, the functions of snapshots among them, and closes all connections. A
+// second Close returns nil.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	s.calls.Close()
+	s.snapshots.Close()
+	return nil
+}

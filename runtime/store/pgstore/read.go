@@ -1,0 +1,251 @@
+package pgstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kixxgen/kixxgen/runtime/store"
+)
+
+// The statements of reads. Each is one snapshot. In the ones that follow entries to documents the limit stands inside,
+// and the lateral part has one of its own, so that there is one plan whatever is known of the table: walk the keys, and
+// look up each document.
+const (
+	getSQL = `select key, value, version from kixx_map where key = any ($1::bytea[])`
+
+	pageSQL        = `select key, value, version from kixx_map where key >= $1 and key < $2 order by key limit $3`
+	pageReverseSQL = `select key, value, version from kixx_map where key >= $1 and key < $2 order by key desc limit $3`
+	keysSQL        = `select key, null::bytea, version from kixx_map where key >= $1 and key < $2 order by key limit $3`
+	keysReverseSQL = `select key, null::bytea, version from kixx_map where key >= $1 and key < $2 order by key desc limit $3`
+
+	derefSQL = `
+select e.key, e.value, d.value, coalesce(d.version, 0)
+from (select key, value from kixx_map where key >= $1 and key < $2 order by key limit $3) as e
+left join lateral (select value, version from kixx_map where key = e.value limit 1) as d on true
+order by e.key`
+	derefReverseSQL = `
+select e.key, e.value, d.value, coalesce(d.version, 0)
+from (select key, value from kixx_map where key >= $1 and key < $2 order by key desc limit $3) as e
+left join lateral (select value, version from kixx_map where key = e.value limit 1) as d on true
+order by e.key desc`
+
+	// A transaction has its snapshot from its first statement on, not from begin.
+	beginSQL = `begin isolation level repeatable read read only; select 1`
+)
+
+// beyond is a bound that is greater than every key.
+var beyond = bytes.Repeat([]byte{0xff}, store.MaxKey+1)
+
+// readTries is how often a read is tried whose connection ends: once on each of the connections that a restart of the
+// server has left in a small pool, and once more.
+const readTries = 6
+
+var errEnded = errors.New("pgstore: a snapshot was used after its function had returned")
+
+// A querier is a pool or a connection.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Get implements [store.Reader].
+func (s *Store) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
+	var items []store.Item
+	err := s.read(ctx, "get", func() (err error) {
+		items, err = get(ctx, s.calls, keys)
+		return err
+	})
+	return items, err
+}
+
+// Page implements [store.Reader].
+func (s *Store) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
+	if err := checkPage(p); err != nil {
+		return nil, err
+	}
+	var items []store.Item
+	err := s.read(ctx, "page", func() (err error) {
+		items, err = page(ctx, s.calls, p)
+		return err
+	})
+	return items, err
+}
+
+// read calls f, and again while connections end under it.
+func (s *Store) read(ctx context.Context, what string, f func() error) error {
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		again := !answered(err) && try < readTries
+		err = s.explain(ctx, what, err)
+		if !again || !errors.Is(err, store.ErrUnavailable) || pause(ctx, try) != nil {
+			return err
+		}
+	}
+}
+
+// Snapshot implements [store.Store]. It is a transaction of the level REPEATABLE READ, on a connection that is for
+// snapshots alone; if all of them are in use, it waits. So f may call the store and wait for other goroutines that do, but a
+// Snapshot inside f can wait for ever, until ctx ends. A long one keeps the server from removing what was overwritten or
+// deleted meanwhile.
+func (s *Store) Snapshot(ctx context.Context, f func(store.SnapshotReader) error) error {
+	r := &reader{s: s}
+	err := s.read(ctx, "snapshot", func() error {
+		conn, err := s.snapshots.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Conn().PgConn().Exec(ctx, beginSQL).ReadAll(); err != nil {
+			conn.Release()
+			return err
+		}
+		r.conn = conn.Conn()
+		r.release = conn.Release
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	return f(r)
+}
+
+// A reader is what Snapshot hands out.
+type reader struct {
+	s       *Store
+	conn    *pgx.Conn
+	release func()
+	ended   bool
+}
+
+// end ends the transaction. A connection on which that cannot be done is closed by the pool.
+func (r *reader) end() {
+	r.ended = true
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if !r.conn.IsClosed() {
+		r.conn.PgConn().Exec(ctx, "rollback").Close()
+	}
+	r.release()
+}
+
+// Token returns the zero Token: the store has neither watches nor range checks.
+func (r *reader) Token() store.Token { return "" }
+
+func (r *reader) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
+	if r.ended {
+		return nil, errEnded
+	}
+	items, err := get(ctx, r.conn, keys)
+	if err != nil {
+		return nil, r.s.explain(ctx, "get", err)
+	}
+	return items, nil
+}
+
+func (r *reader) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
+	if r.ended {
+		return nil, errEnded
+	}
+	if err := checkPage(p); err != nil {
+		return nil, err
+	}
+	items, err := page(ctx, r.conn, p)
+	if err != nil {
+		return nil, r.s.explain(ctx, "page", err)
+	}
+	return items, nil
+}
+
+func get(ctx context.Context, q querier, keys [][]byte) ([]store.Item, error) {
+	rows, err := q.Query(ctx, getSQL, notNil(keys))
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]store.Item, len(keys))
+	var it store.Item
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&it.Key, &it.Value, &version}, func() error {
+		it.Version = store.Version(version)
+		found[string(it.Key)] = it
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]store.Item, len(keys))
+	for i, key := range keys {
+		if it, ok := found[string(key)]; ok {
+			items[i] = it
+		} else {
+			items[i].Key = append([]byte{}, key...)
+		}
+	}
+	return items, nil
+}
+
+func checkPage(p store.Page) error {
+	if p.Limit < 1 {
+		return fmt.Errorf("pgstore: a page of %d items was asked for; the limit is at least 1", p.Limit)
+	}
+	return nil
+}
+
+func page(ctx context.Context, q querier, p store.Page) ([]store.Item, error) {
+	var it store.Item
+	var version int64
+	sql := pick(p.Reverse, pageSQL, pageReverseSQL)
+	into := []any{&it.Key, &it.Value, &version}
+	switch {
+	case p.Deref:
+		sql = pick(p.Reverse, derefSQL, derefReverseSQL)
+		into = []any{&it.Entry, &it.Key, &it.Value, &version}
+	case p.KeysOnly:
+		sql = pick(p.Reverse, keysSQL, keysReverseSQL)
+	}
+	lo, hi := p.Lo, p.Hi
+	if lo == nil {
+		lo = []byte{} // nil would be null
+	}
+	if hi == nil {
+		hi = beyond
+	}
+	rows, err := q.Query(ctx, sql, lo, hi, p.Limit)
+	if err != nil {
+		return nil, err
+	}
+	items := p.Into
+	_, err = pgx.ForEachRow(rows, into, func() error {
+		it.Version = store.Version(version)
+		items = append(items, it)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+func pick(reverse bool, forward, backward string) string {
+	if reverse {
+		return backward
+	}
+	return forward
+}
+
+// notNil returns list with empty slices where it has nil ones, which the driver would send as null.
+func notNil(list [][]byte) [][]byte {
+	out := make([][]byte, len(list))
+	for i, b := range list {
+		if out[i] = b; b == nil {
+			out[i] = []byte{}
+		}
+	}
+	return out
+}

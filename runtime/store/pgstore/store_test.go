@@ -1,0 +1,71 @@
+package pgstore_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/kixxgen/kixxgen/runtime/internal/repotest"
+	"github.com/kixxgen/kixxgen/runtime/store"
+	"github.com/kixxgen/kixxgen/runtime/store/pgstore"
+	"github.com/kixxgen/kixxgen/runtime/store/pgstore/pgtest"
+	"github.com/kixxgen/kixxgen/runtime/store/storetest"
+)
+
+var bg = context.Background()
+
+// TestMain is also the process that tests start beside them. It looks for goroutines that were left behind.
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	if code, ok := childMain(); ok {
+		os.Exit(code)
+	}
+	code := pgtest.Run(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// open opens a store and closes it when the test ends.
+func open(t testing.TB, url string) *pgstore.Store {
+	t.Helper()
+	s, err := pgstore.Open(bg, url, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestContract(t *testing.T) {
+	urls := make(map[store.Store]string)
+	at := func(t *testing.T, url string) store.Store {
+		s := open(t, url)
+		urls[s] = url
+		return s
+	}
+	if os.Getenv("KIXX_LONG") == "" {
+		t.Setenv("KIXX_CI", "") // the full counts take minutes where each call is a round trip
+	}
+	storetest.Run(t, func(t *testing.T) store.Store { return at(t, pgtest.New(t)) }, storetest.Options{
+		Reopen: func(t *testing.T, s store.Store) store.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return at(t, urls[s])
+		},
+	})
+}
+
+func TestRepository(t *testing.T) {
+	repotest.Run(t, func(t testing.TB) repotest.Place {
+		url := pgtest.New(t)
+		return repotest.Place{Durable: true, Slow: 50, Open: func(t testing.TB) store.Store { return open(t, url) }}
+	})
+}

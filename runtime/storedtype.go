@@ -1,0 +1,138 @@
+package kixx
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A storedType is the type of a field as a schema has it: int16, *time, []string, [3]uint16, map[string]int,
+// struct{w float64; h float64}, and ^n for the struct n levels up.
+type storedType struct {
+	head   string // "int16", "*", "[]", "[3]", "map", "struct", "^1"
+	parts  []storedType
+	fields []string // of a struct, the names of its parts
+}
+
+// dropped is the type of a field that a schema knows and does not keep.
+const dropped = "drop"
+
+// compatible reports whether a value of one type can be read as the other one: they are the same, but for fields that
+// only one of two structs has. What one of them drops is never read as anything.
+func (a storedType) compatible(b storedType) bool {
+	if a.head == dropped || b.head == dropped {
+		return true
+	}
+	if a.head != b.head {
+		return false
+	}
+	if a.head != "struct" {
+		for i := range a.parts {
+			if !a.parts[i].compatible(b.parts[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	for i, name := range a.fields {
+		for j := range b.fields {
+			if b.fields[j] == name && !a.parts[i].compatible(b.parts[j]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// compatibleTypes compares two texts. One that cannot be parsed, of a newer version, is compatible with itself alone.
+func compatibleTypes(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, restX, errX := parseStoredType(a, 0)
+	y, restY, errY := parseStoredType(b, 0)
+	return errX == nil && errY == nil && restX == "" && restY == "" && x.compatible(y)
+}
+
+// maxTypeDepth bounds the nesting of a text that comes from a database.
+const maxTypeDepth = 100
+
+// parseStoredType reads one type from the start of s.
+func parseStoredType(s string, depth int) (t storedType, rest string, err error) {
+	part := func(s string) (string, error) {
+		p, rest, err := parseStoredType(s, depth+1)
+		t.parts = append(t.parts, p)
+		return rest, err
+	}
+	switch {
+	case depth > maxTypeDepth:
+		return t, s, fmt.Errorf("nested too deeply")
+	case strings.HasPrefix(s, "*"):
+		t.head = "*"
+		rest, err = part(s[1:])
+		return t, rest, err
+	case strings.HasPrefix(s, "["):
+		n := strings.IndexByte(s, ']') + 1
+		if n == 0 {
+			return t, s, fmt.Errorf("no ] in %q", s)
+		}
+		t.head = s[:n]
+		rest, err = part(s[n:])
+		return t, rest, err
+	case strings.HasPrefix(s, "map["):
+		t.head = "map"
+		if rest, err = part(s[len("map["):]); err != nil {
+			return t, rest, err
+		}
+		if rest, err = cut(rest, "]"); err != nil {
+			return t, rest, err
+		}
+		rest, err = part(rest)
+		return t, rest, err
+	case strings.HasPrefix(s, "struct{"):
+		t.head = "struct"
+		rest = s[len("struct{"):]
+		for !strings.HasPrefix(rest, "}") {
+			if len(t.fields) > 0 {
+				if rest, err = cut(rest, "; "); err != nil {
+					return t, rest, err
+				}
+			}
+			var name string
+			if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
+				name, _ = strconv.Unquote(quoted)
+				rest, err = cut(rest[len(quoted):], " ")
+			} else if n := strings.IndexByte(rest, ' '); n > 0 {
+				name, rest = rest[:n], rest[n+1:]
+			} else {
+				err = fmt.Errorf("no name in %q", rest)
+			}
+			if err != nil {
+				return t, rest, err
+			}
+			t.fields = append(t.fields, name)
+			if rest, err = part(rest); err != nil {
+				return t, rest, err
+			}
+		}
+		return t, rest[1:], nil
+	}
+	n := strings.IndexAny(s, "];} ")
+	if n < 0 {
+		n = len(s)
+	}
+	if n == 0 {
+		return t, s, fmt.Errorf("no type in %q", s)
+	}
+	t.head = s[:n]
+	return t, s[n:], nil
+}
+
+// cut takes what s must begin with off it.
+func cut(s, prefix string) (string, error) {
+	rest, ok := strings.CutPrefix(s, prefix)
+	if !ok {
+		return s, fmt.Errorf("%q is not followed by %q", s, prefix)
+	}
+	return rest, nil
+}
