@@ -3,6 +3,7 @@ package kixx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -35,5 +36,45 @@ func TestHooksAndPeekOfWhatIsMarked(t *testing.T) {
 	}
 	if want := []string{"set m", "delete m", "set m", "delete m"}; !slices.Equal(calls, want) {
 		t.Errorf("hooks: %q, want %q", calls, want)
+	}
+}
+
+// Count reads pages of both halves in one order: what was read of one half beyond the end of the page is read again with the
+// next.
+func TestCountOfBothHalvesGoesOnWhereThePageEnded(t *testing.T) {
+	ctx := t.Context()
+	memos := must[*kinds.MemoRepo](t)(kinds.NewMemoRepo(ctx, memory(t).DB(t)))
+	const live, marked = 1500, 20
+	_, err := memos.Load(ctx, func(yield func(*kinds.Memo) bool) {
+		for i := range live + marked {
+			id := fmt.Sprintf("%04d", i)
+			if !yield(&kinds.Memo{ID: id, Title: id, Folder: "f"}) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := live; i < live+marked; i++ { // behind all others
+		if err := memos.Delete(ctx, fmt.Sprintf("%04d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := memos.WithDeleted()
+	if n := must[int](t)(all.QueryByFolder("f").Count(ctx)); n != live+marked {
+		t.Errorf("Count of both halves: %d, want %d", n, live+marked)
+	}
+	q := all.QueryByFolder("f").Reverse().Limit(700)
+	for n := 0; ; {
+		page := must[kixx.Page[string]](t)(q.Keys(ctx))
+		if n += len(page.Items); page.Next != "" {
+			q = q.After(page.Next)
+			continue
+		}
+		if n != live+marked {
+			t.Errorf("pages of both halves have %d keys, want %d", n, live+marked)
+		}
+		break
 	}
 }
