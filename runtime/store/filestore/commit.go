@@ -31,23 +31,8 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Version, erro
 		c.free()
 		return 0, &store.ConflictError{}
 	}
-	inline, err := s.admit(ctx, c)
-	if err != nil {
-		c.free()
-		return 0, err
-	}
-	if inline != nil {
-		s.commitInline(inline)
-	} else {
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-			select {
-			case <-c.done: // both: the outcome is known
-			default:
-				return 0, &store.UnknownError{Err: ctx.Err()} // c stays with the store
-			}
-		}
+	if known, err := s.through(ctx, c); !known {
+		return 0, err // c stays with the store
 	}
 	seq, err := c.at.seq, c.err
 	c.free()
@@ -55,6 +40,29 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Version, erro
 		return 0, err
 	}
 	return store.Version(seq), nil
+}
+
+// through takes c through all stages. known is false if ctx has ended before c was through.
+func (s *Store) through(ctx context.Context, c *commit) (known bool, err error) {
+	inline, err := s.admit(ctx, c)
+	if err != nil {
+		c.err = err
+		return true, err
+	}
+	if inline != nil {
+		s.commitInline(inline)
+		return true, c.err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		select {
+		case <-c.done: // both: the outcome is known
+		default:
+			return false, &store.UnknownError{Err: ctx.Err()}
+		}
+	}
+	return true, c.err
 }
 
 // admit takes c through stage W, as soon as there is room for what it changes. What its conditions need from the runs is
@@ -398,6 +406,10 @@ func (s *Store) apply(g *group) {
 		if c.conflict {
 			continue
 		}
+		if c.moves {
+			s.state.applyMoves(c)
+			continue
+		}
 		for _, h := range s.hooks {
 			h.f(c.batch, store.Version(c.at.seq))
 		}
@@ -410,6 +422,11 @@ func (s *Store) apply(g *group) {
 	if g.size > 0 {
 		s.end, s.endSeg = g.end, g.segment
 		s.flushing.bytes += g.size
+		if old := s.ver; old.newest() != g.segment {
+			// Who takes a state has all segments in it that the entries of its trees stand in.
+			s.ver = s.newVersion(old.runs, append(old.segs[:len(old.segs):len(old.segs)], g.segment), old.replay)
+			old.release() // its files are those of the new one
+		}
 	}
 	s.view = nil
 	s.flushing.due(s)

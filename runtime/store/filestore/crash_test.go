@@ -50,12 +50,11 @@ func (h *history) find(got map[string]string, from int) int {
 // script commits documents with index entries, reopens now and then, and lets time pass, until the file system has
 // done ops operations and begun four segments in this life. step is told before each operation.
 //
-// Every state differs from all others: each commit counts up the key "n". Every second life moves keys to runs, which takes
-// place between two steps of the script.
-func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64, ops int, h *history) (rolls, runs int) {
+// Every state differs from all others: each commit counts up the key "n". Every second life moves keys to runs and compacts
+// segments, which takes place between two steps of the script.
+func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64, ops int, h *history) (did scripted) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	segments := 0
-	for life := 0; sim.Ops() < ops || segments < 4; life++ {
+	for life := 0; sim.Ops() < ops || did.segments < 4 || did.compacted < 4 || did.moved == 0; life++ {
 		o, clock := simOptions(sim, mode)
 		if life%2 == 0 {
 			o.FlushKeys = 30
@@ -65,8 +64,8 @@ func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64,
 			t.Fatalf("open, life %d: %v", life, err)
 		}
 		filestore.Settle(s)
-		begun := len(sim.Names())
-		for i := 0; i < 60 || len(sim.Names())-begun < 4; i++ {
+		begun := filestore.Newest(s)
+		for i := 0; i < 60 || filestore.Newest(s)-begun < 4; i++ {
 			n := len(h.states)
 			doc := fmt.Sprintf("d/%02d", rng.IntN(12))
 			sets := []set{{key: "n", value: fmt.Sprint(n)}}
@@ -82,7 +81,7 @@ func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64,
 			}
 			h.acked.Store(int64(n))
 			filestore.Settle(s)
-			runs = max(runs, filestore.Runs(s))
+			did.runs = max(did.runs, filestore.Runs(s))
 			switch rng.IntN(8) {
 			case 0:
 				clock.advance(150 * time.Millisecond)
@@ -90,7 +89,16 @@ func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64,
 				clock.advance(1100 * time.Millisecond)
 			}
 		}
-		segments += len(sim.Names()) - begun
+		did.segments += filestore.Newest(s) - begun
+		if life%4 == 2 {
+			if err := s.Compact(bg); err != nil {
+				t.Fatalf("compact, life %d: %v", life, err)
+			}
+			filestore.Settle(s)
+		}
+		compacted, moved := filestore.Compacted(s)
+		did.compacted += compacted
+		did.moved += moved
 		if err := s.Close(); err != nil {
 			t.Fatalf("close, life %d: %v", life, err)
 		}
@@ -98,7 +106,13 @@ func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64,
 			t.Fatalf("%d timers run after Close", n)
 		}
 	}
-	return segments, runs
+	return did
+}
+
+// scripted says what a script made a store do.
+type scripted struct {
+	segments, runs, compacted int // begun, at most, gone
+	moved                     int64
 }
 
 // reopened opens what a crash left, reads all of it and closes it. It returns the file system as it is then.
@@ -191,11 +205,11 @@ func TestCrashAtEveryOperation(t *testing.T) {
 					}
 				}
 			})
-			rolls, runs := script(t, sim, mode, 1, 520, h)
-			t.Logf("%d operations, %d commits, %d segments begun, up to %d runs, %d crashes, %d of them in a recovery; on average %d commits were left",
-				sim.Ops(), h.acked.Load(), rolls, runs, crashes+nested, nested, kept/crashes)
-			if rolls < 3 || runs < 2 || sim.Ops() < 500 {
-				t.Errorf("the script is too short: %d segments, %d runs, %d operations", rolls, runs, sim.Ops())
+			did := script(t, sim, mode, 1, 520, h)
+			t.Logf("%d operations, %d commits, %d segments begun, up to %d runs, %d segments compacted, %d bytes moved, %d crashes, %d of them in a recovery; on average %d commits were left",
+				sim.Ops(), h.acked.Load(), did.segments, did.runs, did.compacted, did.moved, crashes+nested, nested, kept/crashes)
+			if did.segments < 3 || did.runs < 2 || did.compacted < 4 || did.moved == 0 || sim.Ops() < 500 {
+				t.Errorf("the script is too short: %+v, %d operations", did, sim.Ops())
 			}
 		})
 	}

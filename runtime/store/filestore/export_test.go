@@ -28,11 +28,17 @@ func (s *Store) AwaitQueued(n int) {
 	}
 }
 
-// Settle returns when s neither flushes nor merges, and is not about to.
+// Settle returns when s neither flushes, nor merges, nor compacts, and is not about to.
 func Settle(s *Store) {
 	for {
 		s.mu.RLock()
 		asked := s.flushing.asked
+		s.mu.RUnlock()
+		s.compaction.mu.Lock()
+		asked = asked || s.compaction.asked
+		s.compaction.mu.Unlock()
+		s.mu.RLock() // moves may have made a flush due
+		asked = asked || s.flushing.asked
 		s.mu.RUnlock()
 		if !asked {
 			return
@@ -124,6 +130,16 @@ func TakesToken(s *Store, t store.Token) bool {
 
 // Segments returns how many segments there are.
 func Segments(s *Store) int { return len(s.commitLog.segments.all()) }
+
+// Newest returns the number of the newest segment. Nothing may be written meanwhile.
+func Newest(s *Store) int { return int(s.commitLog.segment.id) }
+
+// Compacted returns how many segments were compacted, and how many bytes of values were moved for it.
+func Compacted(s *Store) (segments int, moved int64) {
+	s.compaction.mu.Lock()
+	defer s.compaction.mu.Unlock()
+	return s.compaction.done, s.compaction.moved
+}
 
 // DropSegment takes the i-th segment out of the log, as a compaction will: what was in it is not there any more.
 func DropSegment(s *Store, i int) {

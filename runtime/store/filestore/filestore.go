@@ -110,7 +110,8 @@ var limits = store.Limits{
 //	P  under pmu and mu: the group is applied to the delta and to what is recent, the hooks are called, watchers woken.
 //
 // The caller passes all three itself if nobody else commits. Else one goroutine does S for everybody and another one P,
-// so that the next group is written while one is published. The flusher, another goroutine, moves keys to runs.
+// so that the next group is written while one is published. The flusher, another goroutine, moves keys to runs, and the
+// compactor values out of segments that hold little that is needed.
 //
 // Invariants:
 //
@@ -156,14 +157,15 @@ type Store struct {
 	gathered gathering
 	idle     idling
 
-	flushing flushing
-	blocks   blockCache
-	nextRun  runID // the last number of a run; of the flusher
+	flushing   flushing
+	compaction compaction
+	blocks     blockCache
+	nextRun    runID // the last number of a run; of the flusher
 
 	commitLog *commitLog // of the S role, but for its manifest
 	kick      chan struct{}
 	publishes chan *group
-	workers   sync.WaitGroup // syncer, publisher and timers under way
+	workers   sync.WaitGroup // syncer, publisher, flusher, compactor, timers under way, and calls of Compact
 
 	mu     sync.RWMutex
 	state        // what is published
@@ -246,7 +248,9 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s.blocks.budget = o.BlockCache
 	s.flushing.keys = o.FlushKeys
-	s.flushing.kick, s.flushing.quit = make(chan struct{}, 1), make(chan struct{})
+	s.flushing.kick, s.flushing.quit, s.flushing.rewrites = make(chan struct{}, 1), make(chan struct{}), make(chan chan error)
+	s.compaction = compaction{turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error)}
+	s.compaction.turn <- struct{}{}
 	s.recent.unused = math.MaxInt // nobody has asked
 	s.gathered.wake = make(chan struct{}, 1)
 	if s.log == nil {
@@ -290,14 +294,27 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.end, s.endSeg = s.commitLog.at, s.commitLog.segment
 	s.at = s.end.position
 	s.recent.keep, s.recent.floor = keepRecent, s.at
-	s.workers.Add(3)
+	s.workers.Add(4)
 	go s.syncer()
 	go s.publisher()
 	go s.flusher()
+	go s.compactor()
+	s.compaction.ask()
 	s.mu.Lock()
 	s.flushing.due(s) // after a crash the delta can be large
 	s.mu.Unlock()
 	return s, nil
+}
+
+// work counts a call that works with the files, unless the store is closed. Close waits until done is called.
+func (s *Store) work() (done func(), err error) {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	if s.closed.Load() {
+		return nil, store.ErrClosed
+	}
+	s.workers.Add(1)
+	return s.workers.Done, nil
 }
 
 // release closes all files, and gives back the lock.
@@ -306,7 +323,7 @@ func (s *Store) release() error {
 	for _, r := range s.blocks.all() {
 		errs = append(errs, r.f.Close())
 	}
-	for _, g := range s.commitLog.segments.all() {
+	for _, g := range s.commitLog.segments.open() {
 		if g.f != nil {
 			errs = append(errs, g.f.Close())
 		}

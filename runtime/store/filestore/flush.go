@@ -24,8 +24,9 @@ import (
 // two of them leaves files that the manifest does not name, which the next opening removes. One goroutine does all this.
 
 const (
-	// flushLog is after how many bytes of log a flush is due at the latest, so that a replay does not take long.
-	flushLog = 256 << 20
+	// flushLog is after how many bytes of log a flush is due at the latest: what is behind the last one is replayed by an
+	// opening, and not compacted.
+	flushLog = 64 << 20
 
 	// mostRuns is how many runs there are when nothing is to be merged, at most.
 	mostRuns = 4
@@ -43,6 +44,8 @@ type flushing struct {
 	keys int           // how many keys the delta has when one is due
 	kick chan struct{} // room for one
 	quit chan struct{}
+
+	rewrites chan chan error // asks to make one run of all there is
 
 	over atomic.Bool // the delta has twice as many keys: commits wait
 
@@ -127,20 +130,58 @@ func (s *Store) flusher() {
 		select {
 		case <-f.quit:
 			return
+		case done := <-f.rewrites:
+			err := s.rewriteAll()
+			s.flushEnded(err, nil)
+			done <- err
 		case <-f.kick:
+			err := s.flush(false)
+			var merging error
+			if err == nil {
+				merging = s.mergeDue()
+			}
+			s.flushEnded(err, merging)
 		}
-		err := s.flush(false)
-		var merging error
-		if err == nil {
-			merging = s.mergeDue()
-		}
-		s.flushEnded(err, merging)
 	}
+}
+
+// rewrite makes one run of all there is.
+func (s *Store) rewrite(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case s.flushing.rewrites <- done:
+	case <-s.flushing.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) rewriteAll() error {
+	if err := s.flushAll(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	runs := s.ver.runs
+	s.mu.RUnlock()
+	if len(runs) == 0 || len(runs) == 1 && runs[0].deleted == 0 {
+		return nil
+	}
+	return s.merge(len(runs), &pacer{s: s, quit: s.flushing.quit})
 }
 
 // flushEnded tells who waits, and arranges for another try if there was an error. Commits can go on without a merge.
 func (s *Store) flushEnded(err, merging error) {
 	f := &s.flushing
+	if err == nil {
+		s.compaction.ask()
+	}
 	s.mu.Lock()
 	f.err, f.asked = err, false
 	if f.ended != nil {
@@ -176,13 +217,22 @@ func (s *Store) flushAtClose() {
 	if n <= s.flushing.keys/8 {
 		return
 	}
-	err := s.flush(true)
-	if err == nil {
-		err = s.flush(true) // there was something frozen, and more behind it
-	}
-	if err != nil {
+	if err := s.flushAll(); err != nil {
 		s.log.Warn("filestore: keys stay in the log, from where the next opening reads them", "dir", s.dir, "err", err)
 	}
+}
+
+// flushAll writes all keys that are in memory at the time of the call to runs.
+func (s *Store) flushAll() error {
+	s.mu.RLock()
+	frozen := s.frozen != nil
+	s.mu.RUnlock()
+	if frozen {
+		if err := s.flush(false); err != nil {
+			return err
+		}
+	}
+	return s.flush(true)
 }
 
 // flush writes the frozen keys to a run; if there are none it freezes the delta before, if that is due or must be.
@@ -190,7 +240,7 @@ func (s *Store) flush(must bool) error {
 	f := &s.flushing
 	s.pmu.Lock()
 	s.mu.Lock()
-	if s.frozen == nil && (s.delta.Len() >= f.keys || f.bytes >= flushLog || must) && s.delta.Len() > 0 {
+	if s.frozen == nil && (s.delta.Len() >= f.keys || f.bytes >= flushLog || must && (f.bytes > 0 || s.delta.Len() > 0)) {
 		s.frozen, s.delta, s.view = s.delta, newDelta(), nil
 		f.frozen, f.seg = s.end, s.endSeg
 		f.bytes = 0
@@ -214,15 +264,13 @@ func (s *Store) flush(must bool) error {
 	}
 	w := walk{wait: true, open: true, ntrees: 1, all: len(ver.runs) > 0}
 	w.trees[0].reset(frozen)
-	r, err := s.writeRun(&w, f.frozen.seq, nil)
+	r, err := s.writeRun(&w, f.frozen.seq, &pacer{s: s})
 	if err != nil {
 		return err
 	}
 	return s.install(r, ver.runs, func(m *manifest) {
 		m.replaySeg, m.replay = f.seg.id, f.frozen
-		if m.floorSeg == f.seg.id && m.floorEnd < f.frozen.end {
-			m.floorEnd, m.floorSum, m.floorSeq = f.frozen.end, f.frozen.sum, f.frozen.seq
-		}
+		m.raiseFloor(f.seg, f.frozen)
 	}, func() { s.frozen = nil })
 }
 
@@ -239,18 +287,26 @@ func (s *Store) writable() error {
 // mergeDue merges the newest runs, if there are too many.
 func (s *Store) mergeDue() error {
 	s.mu.RLock()
-	ver := s.ver.acquire()
+	n := mergeCount(s.ver.runs)
 	s.mu.RUnlock()
-	defer ver.release()
-	n := mergeCount(ver.runs)
 	if n < 2 {
 		return nil
 	}
+	p := pacer{s: s, quit: s.flushing.quit, rate: mergeRate, urgent: func() bool { return s.flushing.over.Load() || len(s.flushing.kick) > 0 }}
+	return s.merge(n, &p)
+}
+
+// merge makes one run of the newest n.
+func (s *Store) merge(n int, p *pacer) error {
+	s.mu.RLock()
+	ver := s.ver.acquire()
+	s.mu.RUnlock()
+	defer ver.release()
 	w := walk{wait: true, open: true, aside: true, all: n < len(ver.runs), runs: make([]runCursor, n)}
 	for i, r := range ver.runs[:n] {
 		w.runs[i].reset(r)
 	}
-	r, err := s.writeRun(&w, 0, s.flushing.quit)
+	r, err := s.writeRun(&w, 0, p)
 	if err != nil {
 		return err
 	}
@@ -269,14 +325,14 @@ func mergeCount(runs []*run) (n int) {
 }
 
 // writeRun writes what w goes over to a run, and opens it. It returns nil if there was no key. seq is the number for keys
-// that were deleted by a commit whose number is not known. It ends when stop is closed.
-func (s *Store) writeRun(w *walk, seq uint64, stop <-chan struct{}) (*run, error) {
+// that were deleted by a commit whose number is not known.
+func (s *Store) writeRun(w *walk, seq uint64, p *pacer) (*run, error) {
 	s.nextRun++
 	rw, err := newRun(s.fs, s.id, s.nextRun)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", runName(s.nextRun), err)
 	}
-	m, err := s.writeKeys(w, rw, seq, stop)
+	m, err := s.writeKeys(w, rw, seq, p)
 	empty := rw.keys == 0
 	err = errors.Join(err, rw.close(err == nil && !empty))
 	if err == nil && empty {
@@ -298,8 +354,9 @@ func (s *Store) writeRun(w *walk, seq uint64, stop <-chan struct{}) (*run, error
 }
 
 // writeKeys writes what w goes over.
-func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, stop <-chan struct{}) (m manifestRun, err error) {
+func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, p *pacer) (m manifestRun, err error) {
 	var e runEntry
+	written := rw.off
 	for {
 		st, ok := w.next()
 		if w.err != nil {
@@ -309,11 +366,13 @@ func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, stop <-chan struct
 			return rw.finish()
 		}
 		if rw.keys%1024 == 0 {
-			select {
-			case <-stop:
-				return m, store.ErrClosed
-			default:
+			if err := p.over(context.Background()); err != nil {
+				return m, err
 			}
+			if err := p.wait(context.Background(), int(rw.off-written)); err != nil {
+				return m, err
+			}
+			written = rw.off
 		}
 		from := st.run
 		if from == nil {
@@ -345,9 +404,11 @@ func (s *Store) install(r *run, older []*run, change func(*manifest), done func(
 	for i, r := range runs {
 		names[i] = r.manifestRun
 	}
+	var replay segID
 	err := s.commitLog.change(func(m *manifest) {
 		m.runs = names
 		change(m)
+		replay = m.replaySeg
 	})
 	if err != nil {
 		// The manifest on the disk may name the run or not: its file stays until the next opening.
@@ -357,10 +418,9 @@ func (s *Store) install(r *run, older []*run, change func(*manifest), done func(
 		}
 		return err
 	}
-	next := s.newVersion(runs, s.commitLog.segments.all())
 	s.mu.Lock()
 	old := s.ver
-	s.ver = next
+	s.ver = s.newVersion(runs, old.segs, replay)
 	done()
 	s.mu.Unlock()
 	old.release()

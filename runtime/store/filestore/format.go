@@ -61,9 +61,10 @@ import (
 // A frame that cannot be read below a durable mark was on the disk once: it is damaged. One that no mark covers is the
 // torn tail of a crash.
 //
-// Kinds: 1 commit, 3 mark, 4 close; 2 is kept for moves of values by a compaction. seq of a commit is that of the
-// commit before it plus one; a mark (written when the store is idle, for its durable mark) and a close (the last frame
-// of a store that was closed) carry the seq of the last commit and have no payload.
+// Kinds: 1 commit, 2 move, 3 mark, 4 close. seq of a commit is that of the commit before it plus one; the other kinds
+// carry the seq of the last commit. A move holds copies of values from a segment that is going to be removed; a mark
+// (written when the store is idle, for its durable mark) and a close (the last frame of a store that was closed) have no
+// payload.
 //
 // # Payload of a commit
 //
@@ -83,6 +84,12 @@ import (
 // key. Other values longer than 64 bytes stay on disk: in memory there is their place and checksum. Shorter ones are
 // kept in memory. The checksum of a value is its CRC with the key before it, rotated left by 17 bits,
 // plus 0x9b1d7e35.
+//
+// # Payload of a move
+//
+// As that of a commit, but an op is: bytes shared with the key before uvarint, length of the rest uvarint, the rest, the
+// number of the commit that put the value uvarint, length of the value uvarint, the value, its checksum u32. It says that
+// the value stands here as well, from now on; it counts if the key has the value of that commit, else it is too late.
 //
 // # Run
 //
@@ -175,6 +182,7 @@ type frameKind uint8
 
 const (
 	frameCommit frameKind = 1
+	frameMove   frameKind = 2
 	frameMark   frameKind = 3
 	frameClose  frameKind = 4
 )
@@ -183,6 +191,8 @@ func (k frameKind) String() string {
 	switch k {
 	case frameCommit:
 		return "commit"
+	case frameMove:
+		return "move"
 	case frameMark:
 		return "mark"
 	case frameClose:

@@ -85,11 +85,11 @@ func parseFrameHeader(b []byte, off int64, salt uint32) (h frameHeader, err erro
 // checksum, so it is no torn tail.
 func (h *frameHeader) check(reserved uint16) error {
 	switch {
-	case h.kind != frameCommit && h.kind != frameMark && h.kind != frameClose:
+	case h.kind < frameCommit || h.kind > frameClose:
 		return fmt.Errorf("frame %v is not known to this version", h.kind)
 	case h.flags != 0 || reserved != 0:
 		return fmt.Errorf("frame flags %#x %#x are not known to this version", h.flags, reserved)
-	case h.kind != frameCommit && h.length != 0:
+	case (h.kind == frameMark || h.kind == frameClose) && h.length != 0:
 		return fmt.Errorf("a %v frame with a payload of %d bytes", h.kind, h.length)
 	}
 	return nil
@@ -176,34 +176,36 @@ func (e *encoder) encode(b *store.Batch) {
 	for i := 0; i < len(e.puts); i += 2 {
 		e.changes[e.puts[i]].entry.value = e.changes[e.puts[i+1]].key
 	}
+	e.end(buf, frameCommit)
+}
+
+// end ends the frame that was built in buf.
+func (e *encoder) end(buf []byte, kind frameKind) {
 	length := len(buf) - frameHeaderSize
 	buf = append(buf, zeros[:-len(buf)&(frameAlign-1)]...)
-	h := frameHeader{length: uint32(length), payloadSum: checksum(buf[frameHeaderSize:]), kind: frameCommit}
+	h := frameHeader{length: uint32(length), payloadSum: checksum(buf[frameHeaderSize:]), kind: kind}
 	h.put(buf, 0) // kept here for finish
 	e.buf = buf
 }
 
-// finish gives the frame its place: offset off of seg, as the commit seq, made when everything up to durable was
-// synced. It returns the checksum of the header.
-func (e *encoder) finish(seg *segment, off, durable int64, seq uint64) (sum uint32) {
-	place(e.changes, seg, off, seq)
-	return finishFrame(e.buf, seg.salt, off, durable, seq)
-}
-
-// payloadSum returns the checksum of the payload.
-func (e *encoder) payloadSum() uint32 { return binary.LittleEndian.Uint32(e.buf[8:]) }
-
-func finishFrame(frame []byte, salt uint32, off, durable int64, seq uint64) (sum uint32) {
+// finish gives the frame its place: offset off of seg, with the number seq, made when everything up to durable was synced.
+// It returns the header.
+func (e *encoder) finish(seg *segment, off, durable int64, seq uint64) frameHeader {
 	h := frameHeader{
-		length:     binary.LittleEndian.Uint32(frame[4:]),
-		payloadSum: binary.LittleEndian.Uint32(frame[8:]),
-		kind:       frameCommit,
-		salt:       salt,
+		length:     binary.LittleEndian.Uint32(e.buf[4:]),
+		payloadSum: binary.LittleEndian.Uint32(e.buf[8:]),
+		kind:       frameKind(e.buf[32]),
+		salt:       seg.salt,
 		seq:        seq,
 		durable:    durable,
 	}
-	h.put(frame, off)
-	return h.sum
+	if h.kind == frameMove {
+		placeMoves(e.changes, seg, off)
+	} else {
+		place(e.changes, seg, off, seq)
+	}
+	h.put(e.buf, off)
+	return h
 }
 
 // addSum adds the checksum of a frame's header to the sum of the frames before it.

@@ -9,9 +9,13 @@ import (
 
 // A commit is one call of Commit on its way.
 type commit struct {
-	batch *store.Batch
+	batch *store.Batch // empty if the commit is none, but moves of values by a compaction
 	enc   encoder
 	since []position // of the range checks
+
+	moves   bool
+	lookups *version // the runs say where the values were that are moved
+	again   bool     // some were not moved: the runs have changed since; set in stage P
 
 	conditions []condition // in the runs of ver
 	ver        *version
@@ -26,7 +30,7 @@ type commit struct {
 }
 
 // writes reports whether the commit has a frame.
-func (c *commit) writes() bool { return !c.conflict && len(c.batch.Ops) > 0 }
+func (c *commit) writes() bool { return !c.conflict && (len(c.batch.Ops) > 0 || c.moves) }
 
 // size returns the number of bytes of the commit's frame.
 func (c *commit) size() int64 {
@@ -77,7 +81,7 @@ func (g *group) add(c *commit) {
 }
 
 func (g *group) addKeys(c *commit) {
-	if c.conflict {
+	if c.conflict || c.moves { // a move changes nothing that a condition could depend on
 		return
 	}
 	for i := range c.enc.changes {
@@ -104,7 +108,7 @@ func (g *group) change(key []byte) (there, changed bool) {
 // touches returns a key in [lo, hi) that the group changes; hi nil is open.
 func (g *group) touches(lo, hi []byte) (key string, ok bool) {
 	for _, c := range g.commits {
-		if !c.conflict {
+		if !c.conflict && !c.moves {
 			if key, ok := touches(c.enc.changes, lo, hi); ok {
 				return key, true
 			}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -38,8 +39,9 @@ type commitLog struct {
 	space   int64    // up to here space is reserved: the size of the file
 
 	segmentSize int64
-	reserve     int64 // how much space is reserved ahead
-	syncs       bool  // a commit is synced before it is acknowledged
+	reserve     int64       // how much space is reserved ahead
+	syncs       bool        // a commit is synced before it is acknowledged
+	full        atomic.Bool // the segment takes no more: the next frame begins a new one
 
 	segments segmentSet
 	buf      []byte // frames of a group, put together
@@ -57,10 +59,12 @@ func (p point) add(n int64, headerSum uint32) point {
 	return point{p.end + n, addSum(p.sum, headerSum), p.position}
 }
 
-// addCommit returns the point behind the frame of a commit.
-func (p point) addCommit(n int64, headerSum, payloadSum uint32) point {
-	p = p.add(n, headerSum)
-	p.position = p.next(payloadSum)
+// behind returns the point behind a frame with the header h, whose checksum is sum where it stands now.
+func (p point) behind(h *frameHeader, sum uint32) point {
+	p = p.add(h.size(), sum)
+	if h.kind == frameCommit {
+		p.position = p.next(h.payloadSum)
+	}
 	return p
 }
 
@@ -84,10 +88,11 @@ func (l *commitLog) append(commits []*commit, size int64) (touched bool, err err
 			return false, err
 		}
 	}
-	if l.at.end >= l.segmentSize {
+	if l.at.end >= l.segmentSize || l.full.Load() {
 		if err := l.roll(); err != nil {
 			return false, err
 		}
+		l.full.Store(false)
 	}
 	if err := l.makeRoom(size); err != nil {
 		return false, err
@@ -100,8 +105,12 @@ func (l *commitLog) append(commits []*commit, size int64) (touched bool, err err
 			c.at = at.position
 			continue
 		}
-		sum := c.enc.finish(seg, at.end, durable, at.seq+1)
-		at = at.addCommit(int64(len(c.enc.buf)), sum, c.enc.payloadSum())
+		seq := at.seq + 1
+		if c.moves {
+			seq = at.seq
+		}
+		h := c.enc.finish(seg, at.end, durable, seq)
+		at = at.behind(&h, h.sum)
 		c.at = at.position
 		last = c.enc.buf
 		if int64(len(last)) != size && size <= maxJoined {
@@ -293,6 +302,13 @@ func (m manifest) withFloor(seg *segment, p point) manifest {
 	m.floorEnd, m.floorSum, m.floorSeq = p.end, p.sum, p.seq
 	m.sealed = append([]sealedSegment(nil), m.sealed...)
 	return m
+}
+
+// raiseFloor notes that seg is on the disk up to p. If it is not the newest segment that the manifest knows, it knows that.
+func (m *manifest) raiseFloor(seg *segment, p point) {
+	if m.floorSeg == seg.id && m.floorEnd < p.end {
+		m.floorEnd, m.floorSum, m.floorSeq = p.end, p.sum, p.seq
+	}
 }
 
 // trim gives back the space that was reserved behind the last frame.

@@ -111,9 +111,6 @@ func parseManifest(b []byte) (m manifest, err error) {
 	if m.replaySeg == 0 || m.replay.end < segmentHeaderSize {
 		return m, fmt.Errorf("replay from offset %d of segment %d: no such place", m.replay.end, m.replaySeg)
 	}
-	if m.replay != (point{end: segmentHeaderSize}) && runs == 0 {
-		return m, fmt.Errorf("replay from offset %d after commit %d needs runs, and there are none", m.replay.end, m.replay.seq)
-	}
 	if m.floorSeg != 0 && (m.floorSeg < m.replaySeg || m.floorEnd < segmentHeaderSize) {
 		return m, fmt.Errorf("durable up to offset %d of segment %d: no such place", m.floorEnd, m.floorSeg)
 	}

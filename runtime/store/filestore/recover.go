@@ -66,6 +66,9 @@ func (s *Store) recover(ctx context.Context) error {
 		}
 	}
 	l.manifest = m
+	if ids, err = s.removeOrphans(ids); err != nil {
+		return err
+	}
 	if err := checkSegments(ids, &m); err != nil {
 		return err
 	}
@@ -80,8 +83,8 @@ func (s *Store) recover(ctx context.Context) error {
 		return err
 	}
 	segs := l.segments.all()
-	s.ver.segs = segs
-	if err := s.ver.checkSegments(); err != nil {
+	s.ver.own(segs)
+	if err := s.ver.checkSegments(&m); err != nil {
 		return err
 	}
 	r := &replay{s: s, sealed: m.sealed}
@@ -125,18 +128,41 @@ func (s *Store) recover(ctx context.Context) error {
 	return s.succeed(r, last)
 }
 
+// knows reports whether the segment belongs to the store, or may belong to it.
+func (m *manifest) knows(id segID) bool {
+	return id >= m.replaySeg || slices.ContainsFunc(m.sealed, func(k sealedSegment) bool { return k.id == id })
+}
+
+// removeOrphans removes the segments of the store that the manifest does not know: a compaction was done with them, and a
+// crash left them. It returns the other ones.
+func (s *Store) removeOrphans(ids []segID) (known []segID, err error) {
+	m := &s.commitLog.manifest
+	for _, id := range ids {
+		if m.knows(id) {
+			known = append(known, id)
+			continue
+		}
+		seg, h, err := openSegment(s.fs, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := seg.f.Close(); err != nil {
+			return nil, err
+		}
+		if h.store != m.store {
+			return nil, seg.corrupt(0, "the segment belongs to the store %v, this one is %v", h.store, m.store)
+		}
+		if err := s.fs.Remove(seg.name); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
 // checkSegments checks that all the segments are there that the manifest leads one to expect.
 func checkSegments(ids []segID, m *manifest) error {
 	missing := func(id segID) error {
 		return &store.CorruptError{File: segmentName(id), Offset: -1, What: "the file is missing"}
-	}
-	known := func(id segID) bool {
-		return id >= m.replaySeg || slices.ContainsFunc(m.sealed, func(k sealedSegment) bool { return k.id == id })
-	}
-	for _, id := range ids {
-		if !known(id) {
-			return &store.CorruptError{File: segmentName(id), Offset: -1, What: "the manifest does not know the segment"}
-		}
 	}
 	for _, k := range m.sealed {
 		if k.id >= m.floorSeg {
@@ -173,7 +199,7 @@ func (s *Store) openRuns(ids []runID) error {
 		s.nextRun = max(s.nextRun, k.id)
 		runs = append(runs, r)
 	}
-	s.ver = s.newVersion(runs, nil)
+	s.ver = s.newVersion(runs, nil, m.replaySeg)
 	if err != nil {
 		return err
 	}
@@ -188,11 +214,12 @@ func (s *Store) openRuns(ids []runID) error {
 	return nil
 }
 
-// checkSegments checks that the segments are there in which values of the runs stand.
-func (v *version) checkSegments() error {
+// checkSegments checks that the segments are there in which values of the runs stand. One that the manifest does not know
+// was removed: what runs say of it is hidden by what is newer.
+func (v *version) checkSegments(m *manifest) error {
 	for _, r := range v.runs {
 		for _, u := range r.uses {
-			if v.segment(u.seg) == nil {
+			if v.segment(u.seg) == nil && m.knows(u.seg) {
 				return &store.CorruptError{File: segmentName(u.seg), Offset: -1, What: fmt.Sprintf("the file is missing; %d values of %s stand in it", u.values, r.name)}
 			}
 		}
@@ -331,18 +358,24 @@ func (r *replay) apply(seg *segment, f *frame) (err error) {
 	if f.durable > f.off {
 		return seg.corrupt(f.off, "a frame with the durable mark %d, behind itself", f.durable)
 	}
-	if f.kind == frameCommit {
-		if r.changes, err = decodePayload(f.payload, &r.arena, r.changes[:0]); err != nil {
-			return seg.corrupt(f.off, "commit %d: %v", f.seq, err)
-		}
-		place(r.changes, seg, f.off, f.seq)
-		r.s.state.apply(r.changes)
-		r.at = r.at.addCommit(f.size(), f.sum, f.payloadSum)
-	} else {
-		r.at = r.at.add(f.size(), f.sum)
+	if err := r.change(seg, f); err != nil {
+		return err
 	}
+	r.at = r.at.behind(&f.frameHeader, f.sum)
 	r.open = append(r.open, r.at)
 	return r.reach(f.durable)
+}
+
+// change makes the changes of a frame that stands in seg.
+func (r *replay) change(seg *segment, f *frame) (err error) {
+	if r.changes, err = f.changes(seg, &r.arena, r.changes[:0]); err != nil {
+		return seg.corrupt(f.off, "%v %d: %v", f.kind, f.seq, err)
+	}
+	if f.kind == frameMove {
+		return r.s.state.replayMoves(r.changes)
+	}
+	r.s.state.apply(r.changes)
+	return nil
 }
 
 // reach notes the durable mark d.

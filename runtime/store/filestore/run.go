@@ -413,13 +413,20 @@ func (r *run) at(key string) int {
 	return sort.Search(len(r.firsts), func(i int) bool { return r.firsts[i] > key }) - 1
 }
 
-// get looks a key up. It returns false if the run does not know it.
-func (r *run) get(key string, e *runEntry) (bool, error) {
+// get looks a key up. It returns false if the run does not know it. aside says that a block which is not in memory is not
+// kept there.
+func (r *run) get(key string, e *runEntry, aside bool) (bool, error) {
 	i := r.at(key)
 	if i < 0 || key > r.last {
 		return false, nil
 	}
-	b, err := r.block(i)
+	b, err := r.blocks[i].Load(), error(nil)
+	switch {
+	case !aside:
+		b, err = r.block(i)
+	case b == nil:
+		b, err = r.readBlock(i)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -109,12 +109,12 @@ func TestARunHasWhatWasWrittenToIt(t *testing.T) {
 			t.Errorf("seed %d: the index says %d keys, %d deleted, last %q; it is wrong by %d values of %d bytes", seed, r.keys, r.deleted, r.last, values, located)
 		}
 		var e runEntry
-		for _, key := range keys {
-			if ok, err := r.get(key, &e); !ok || err != nil || !sameEntry(&e, entries[key]) {
+		for i, key := range keys {
+			if ok, err := r.get(key, &e, i%2 == 0); !ok || err != nil || !sameEntry(&e, entries[key]) {
 				t.Fatalf("seed %d: get %q = %+v, %t, %v, want %+v", seed, key, e, ok, err, entries[key])
 			}
 			for _, other := range []string{key + "\x00", key[:len(key)-1], "", "\xff\xff"} {
-				ok, err := r.get(other, &e)
+				ok, err := r.get(other, &e, i%2 == 1)
 				if want := entries[other] != nil; ok != want || err != nil {
 					t.Fatalf("seed %d: get %q = %t, %v, want %t", seed, other, ok, err, want)
 				}
@@ -146,7 +146,7 @@ func TestAWalkEqualsAMap(t *testing.T) {
 			cache.add(r)
 			runs = append([]*run{r}, runs...)
 		}
-		st := state{ver: s.newVersion(runs, []*segment{{id: 1}, {id: 2}, {id: 3}})}
+		st := state{ver: s.newVersion(runs, []*segment{{id: 1}, {id: 2}, {id: 3}}, 4)}
 		tree := func() *delta {
 			d := newDelta()
 			for key, e := range randomEntries(rng, rng.IntN(300)) {

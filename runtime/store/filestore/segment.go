@@ -30,6 +30,8 @@ type segment struct {
 
 	syncMu  sync.Mutex
 	syncErr error // of the first sync that failed
+
+	refs atomic.Int64 // versions that have it
 }
 
 // sync makes everything written before the call durable; end is where that ends. A sync that failed is never tried
@@ -53,14 +55,41 @@ func (g *segment) sync(end int64) error {
 // A segmentSet is the segments that there are, ascending. It has a lock of its own, which is held for a moment and under
 // which no other one is taken: segments are added by the S role, and looked up by watchers.
 type segmentSet struct {
-	mu   sync.RWMutex
-	list []*segment // replaced, never changed in place
+	mu      sync.RWMutex
+	list    []*segment // replaced, never changed in place
+	removed []*segment // that somebody may still read
 }
 
 func (t *segmentSet) add(g *segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.list = append(t.list[:len(t.list):len(t.list)], g)
+}
+
+// remove takes g out: its commits are not in the log any more.
+func (t *segmentSet) remove(g *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.list, g); i >= 0 {
+		t.list = append(t.list[:i:i], t.list[i+1:]...)
+		t.removed = append(t.removed, g)
+	}
+}
+
+// forget is told that nobody reads g any more, which was removed.
+func (t *segmentSet) forget(g *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.removed, g); i >= 0 {
+		t.removed = slices.Delete(t.removed, i, i+1)
+	}
+}
+
+// open returns all segments whose files are open.
+func (t *segmentSet) open() []*segment {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return append(t.list[:len(t.list):len(t.list)], t.removed...)
 }
 
 // all returns the segments. The slice is not changed any more.
@@ -151,6 +180,21 @@ type frame struct {
 }
 
 func (f *frame) end() int64 { return f.off + f.size() }
+
+// changes appends to changes what the frame changes: nothing, or the operations of a commit, or the new places of values.
+func (f *frame) changes(seg *segment, a *arena, changes []change) (_ []change, err error) {
+	switch f.kind {
+	case frameCommit:
+		if changes, err = decodePayload(f.payload, a, changes); err == nil {
+			place(changes, seg, f.off, f.seq)
+		}
+	case frameMove:
+		if changes, err = decodeMoves(f.payload, a, changes); err == nil {
+			placeMoves(changes, seg, f.off)
+		}
+	}
+	return changes, err
+}
 
 // A badFrame says why there is no frame at an offset: it was never written, is torn, or is damaged. Which of these it
 // is, the rest of the log decides.

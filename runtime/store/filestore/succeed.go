@@ -50,7 +50,7 @@ func (s *Store) succeed(r *replay, last *segment) error {
 	}
 	l.manifest = m
 	l.use(next, at)
-	s.ver.segs = l.segments.all()
+	s.ver.own(l.segments.all())
 	if last != nil && r.size > r.mark.end {
 		// Nothing refers to what is behind the seal any more. Whether a crash brings it back does not matter.
 		if err := last.f.Truncate(r.mark.end); err != nil {
@@ -84,9 +84,9 @@ func (s *Store) keepCut(r *replay, last *segment) (cut bool, err error) {
 	return true, nil
 }
 
-// writeSuccessor writes the temporary file of a segment: its header, and copies of the commits of the old segment that
-// were not certainly on the disk, with their numbers. The copies are what the store reads from now on. at is where they
-// end.
+// writeSuccessor writes the temporary file of a segment: its header, and copies of the commits and moves of the old segment
+// that were not certainly on the disk, with their numbers. The copies are what the store reads from now on. at is where
+// they end.
 func (s *Store) writeSuccessor(r *replay, next *segment, h *segmentHeader) (at point, err error) {
 	name := next.name + tmpSuffix
 	f, err := s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
@@ -117,7 +117,7 @@ func (s *Store) writeSuccessor(r *replay, next *segment, h *segmentHeader) (at p
 			return at, r.scan.seg.corrupt(from, "a frame that was there a moment ago: %v", err)
 		}
 		from = old.end()
-		if old.kind != frameCommit {
+		if old.kind != frameCommit && old.kind != frameMove {
 			continue
 		}
 		start := len(buf)
@@ -127,13 +127,12 @@ func (s *Store) writeSuccessor(r *replay, next *segment, h *segmentHeader) (at p
 		fh.put(buf[start:], at.end)
 		buf = append(buf, old.payload...)
 		buf = append(buf, zeros[:-len(buf)&(frameAlign-1)]...)
-		if r.changes, err = decodePayload(old.payload, &r.arena, r.changes[:0]); err != nil {
-			return at, r.scan.seg.corrupt(old.off, "commit %d: %v", old.seq, err)
-		}
 		// Applying the end of the log again on top of all of it changes nothing but the places.
-		place(r.changes, next, at.end, old.seq)
-		s.state.apply(r.changes)
-		at = at.addCommit(old.size(), fh.sum, old.payloadSum)
+		old.off = at.end
+		if err := r.change(next, &old); err != nil {
+			return at, err
+		}
+		at = at.behind(&old.frameHeader, fh.sum)
 		if len(buf) >= maxJoined {
 			if err := flush(); err != nil {
 				return at, err

@@ -7,12 +7,15 @@ import (
 )
 
 // A version is the files that a state of the store reads from: runs, the newest first, and the segments in which their
-// values stand. It is immutable. Who reads files without a lock holds a reference; the file of a run is removed when the
-// last version that has it is gone.
+// values stand. It is immutable. Who reads files without a lock holds a reference; a file that the store does not need any
+// more is removed when the last version that has it is gone.
 type version struct {
 	s    *Store
 	runs []*run
 	segs []*segment // ascending
+
+	// What is needed of the segments before this one is in the runs: an opening does not replay them.
+	replay segID
 
 	refs atomic.Int64
 }
@@ -25,14 +28,36 @@ type state struct {
 	at     position
 }
 
-// newVersion returns a version with one reference, which has one on each of its runs.
-func (s *Store) newVersion(runs []*run, segs []*segment) *version {
-	v := &version{s: s, runs: runs, segs: segs}
+// newVersion returns a version with one reference, which has one on each of its files.
+func (s *Store) newVersion(runs []*run, segs []*segment, replay segID) *version {
+	v := &version{s: s, runs: runs, segs: segs, replay: replay}
 	v.refs.Store(1)
 	for _, r := range runs {
 		r.refs.Add(1)
 	}
+	for _, g := range segs {
+		g.refs.Add(1)
+	}
 	return v
+}
+
+// own makes segs, which begins with those it has, the segments of a version that nobody else has yet.
+func (v *version) own(segs []*segment) {
+	for _, g := range segs[len(v.segs):] {
+		g.refs.Add(1)
+	}
+	v.segs = segs
+}
+
+// sameRuns reports whether both versions have the same runs.
+func (v *version) sameRuns(o *version) bool { return slices.Equal(v.runs, o.runs) }
+
+// newest returns the newest segment, nil if there is none.
+func (v *version) newest() *segment {
+	if len(v.segs) == 0 {
+		return nil
+	}
+	return v.segs[len(v.segs)-1]
 }
 
 // acquire takes a reference. The caller holds mu, under which the store has one, or one of its own.
@@ -47,21 +72,24 @@ func (v *version) release() {
 		return
 	}
 	for _, r := range v.runs {
-		if r.refs.Add(-1) == 0 {
-			v.s.discard(r)
+		if r.refs.Add(-1) == 0 && !v.s.closed.Load() { // else it is closed with everything else
+			v.s.blocks.remove(r)
+			v.s.discard(r.f, r.name)
+		}
+	}
+	for _, g := range v.segs {
+		if g.refs.Add(-1) == 0 && !v.s.closed.Load() {
+			v.s.commitLog.segments.forget(g)
+			v.s.discard(g.f, g.name)
 		}
 	}
 }
 
-// discard removes a run that no version has any more.
-func (s *Store) discard(r *run) {
-	if s.closed.Load() {
-		return // with everything else; the next opening removes what the manifest does not name
-	}
-	s.blocks.remove(r)
-	// If the file stays, the next opening removes it: the manifest does not name it.
-	if err := errors.Join(r.f.Close(), s.fs.Remove(r.name)); err != nil {
-		s.log.Warn("filestore: a run that is not needed any more could not be removed", "dir", s.dir, "file", r.name, "err", err)
+// discard removes a file that no version has any more. If that fails the next opening removes it: the manifest does not
+// name it.
+func (s *Store) discard(f File, name string) {
+	if err := errors.Join(f.Close(), s.fs.Remove(name)); err != nil {
+		s.log.Warn("filestore: a file that is not needed any more could not be removed", "dir", s.dir, "file", name, "err", err)
 	}
 }
 
@@ -75,9 +103,14 @@ func (v *version) segment(id segID) *segment {
 }
 
 // get looks a key up in the runs. It returns false if none knows it, or the newest that does says that it is deleted.
-func (v *version) get(key string, e *runEntry) (bool, error) {
+func (v *version) get(key string, e *runEntry) (bool, error) { return v.find(key, e, false) }
+
+// getAside is get, but what it reads is not kept in memory.
+func (v *version) getAside(key string, e *runEntry) (bool, error) { return v.find(key, e, true) }
+
+func (v *version) find(key string, e *runEntry, aside bool) (bool, error) {
 	for _, r := range v.runs {
-		if ok, err := r.get(key, e); ok || err != nil {
+		if ok, err := r.get(key, e, aside); ok || err != nil {
 			return ok && !e.deleted, err
 		}
 	}

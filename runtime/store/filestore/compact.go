@@ -1,0 +1,484 @@
+package filestore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kixxgen/kixxgen/runtime/store"
+)
+
+// This file gives back the space of segments most of which nobody needs any more.
+//
+// A segment can be compacted when nothing of it is replayed by an opening: then all that is needed of it is in the runs,
+// which count it.
+//
+//  1. The segment is read. Each value that is the newest of its key is copied to the end of the log, in frames of moves
+//     that go the way of all commits. A move counts only if the key still has that value when it is published, and again
+//     when it is replayed: a commit in between wins.
+//  2. The log is synced up to there, in every durability mode: what was newer than a value in the segment must not be
+//     taken by a power cut when the segment is gone.
+//  3. The manifest is written without the segment, and with the end of step 2 as the floor.
+//  4. The file is removed when no version has it any more.
+//
+// Until step 3 the old places are good, whatever happens; from then on the new ones are on the disk. What runs say of the
+// old places after that is hidden by the moves, which are newer. A segment with a damage in it is kept.
+
+const (
+	// moveBytes is about how long a frame of moves is.
+	moveBytes = 1 << 20
+
+	// moveKeys is of how many keys it is looked up at a time whether a segment has their newest values.
+	moveKeys = 4096
+
+	// compactRate is how many bytes a second are moved while there is time.
+	compactRate = 32 << 20
+
+	// mergeRate is how many bytes of runs are merged in a second while there is time.
+	mergeRate = 64 << 20
+
+	// paceStep is the shortest time that is waited.
+	paceStep = 20 * time.Millisecond
+)
+
+// compaction is what the store knows of its own compacting.
+type compaction struct {
+	turn chan struct{} // holds an element while nobody compacts
+	kick chan struct{} // room for one
+	quit chan struct{}
+
+	mu    sync.Mutex
+	kept  map[segID]error // segments that cannot be compacted, and why
+	asked bool            // the compactor works, or is about to
+	done  int             // how many segments were compacted
+	moved int64           // bytes of values
+}
+
+// ask lets the compactor look.
+func (c *compaction) ask() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case c.kick <- struct{}{}:
+		c.asked = true
+	default:
+	}
+}
+
+// compactor compacts segments when it is time.
+func (s *Store) compactor() {
+	defer s.workers.Done()
+	c := &s.compaction
+	var retry Timer
+	defer func() {
+		if retry != nil {
+			retry.Stop()
+		}
+	}()
+	wait := time.Duration(0)
+	for {
+		select {
+		case <-c.quit:
+			return
+		case <-c.kick:
+		}
+		err := s.compactDue()
+		c.mu.Lock()
+		c.asked = len(c.kick) > 0
+		c.mu.Unlock()
+		if err == nil || errors.Is(err, store.ErrClosed) {
+			wait = 0
+			continue
+		}
+		wait = min(max(retryFlush, 2*wait), retryFlushMost)
+		s.log.Warn("filestore: a segment could not be compacted; it is tried again", "dir", s.dir, "in", wait, "err", err)
+		retry = start(s, retry, wait, c.ask)
+	}
+}
+
+// compactDue compacts segments until there is not too much in them that nobody needs.
+func (s *Store) compactDue() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	select {
+	case <-s.compaction.turn:
+	case <-s.compaction.quit:
+		return nil
+	}
+	defer func() { s.compaction.turn <- struct{}{} }()
+	for {
+		u := s.usage()
+		if u.dead() <= u.live/2+s.commitLog.segmentSize/2 {
+			return nil
+		}
+		seg := u.worst(minDead)
+		if seg == nil {
+			return nil
+		}
+		p := pacer{s: s, quit: s.compaction.quit, rate: compactRate}
+		p.urgent = func() bool { return u.dead() > u.live*3/4+s.commitLog.segmentSize }
+		if err := s.compactSegment(ctx, seg, &p); err != nil {
+			return err
+		}
+	}
+}
+
+// minDead is which part of a segment must be of no use for it to be compacted: 1/8. Keys and the frames take some of each.
+const minDead = 8
+
+// A usage says what is needed of the segments that can be compacted.
+type usage struct {
+	segs []segmentUsage
+	size int64 // of the segments
+	live int64 // what runs need of them: too much, if what they say is hidden by something newer
+}
+
+type segmentUsage struct {
+	seg  *segment
+	size int64
+	live int64
+	kept bool
+}
+
+func (u *usage) dead() int64 { return u.size - u.live }
+
+// usage looks at the segments that are not replayed any more.
+func (s *Store) usage() (u usage) {
+	l := s.commitLog
+	l.mmu.Lock()
+	sealed := l.manifest.sealed
+	l.mmu.Unlock()
+	s.mu.RLock()
+	ver := s.ver.acquire()
+	s.mu.RUnlock()
+	defer ver.release()
+	live := make(map[segID]int64)
+	for _, r := range ver.runs {
+		for _, use := range r.uses {
+			live[use.seg] += int64(use.bytes)
+		}
+	}
+	s.compaction.mu.Lock()
+	defer s.compaction.mu.Unlock()
+	for _, k := range sealed {
+		seg := ver.segment(k.id)
+		if k.id >= ver.replay || seg == nil {
+			continue
+		}
+		size := k.end - segmentHeaderSize
+		g := segmentUsage{seg, size, min(live[k.id], size), s.compaction.kept[k.id] != nil}
+		u.segs = append(u.segs, g)
+		u.size += g.size
+		u.live += g.live
+	}
+	return u
+}
+
+// worst returns the segment of which the least is needed, if that is not more than all but a part of it.
+func (u *usage) worst(part int64) (seg *segment) {
+	least := 1.0 - 1.0/float64(part)
+	for _, g := range u.segs {
+		if part := float64(g.live) / float64(max(g.size, 1)); part <= least && !g.kept {
+			least, seg = part, g.seg
+		}
+	}
+	return seg
+}
+
+// compactSegment moves what is needed of a segment, and removes it. The caller has the turn.
+func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) error {
+	end, err := s.moveAll(ctx, seg, p)
+	var damaged *store.CorruptError
+	if errors.As(err, &damaged) {
+		s.compaction.mu.Lock()
+		s.compaction.kept[seg.id] = err
+		s.compaction.mu.Unlock()
+		s.log.Error("filestore: a segment is damaged, it is not compacted and stays", "dir", s.dir, "file", damaged.File, "offset", damaged.Offset, "err", err)
+	}
+	if err != nil {
+		return fmt.Errorf("compact %s: %w", seg.name, err)
+	}
+	if err := end.seg.sync(end.end); err != nil {
+		s.wmu.Lock()
+		s.fail(err)
+		s.wmu.Unlock()
+		return err
+	}
+	err = s.commitLog.change(func(m *manifest) {
+		m.sealed = slices.DeleteFunc(slices.Clone(m.sealed), func(k sealedSegment) bool { return k.id == seg.id })
+		m.raiseFloor(end.seg, end.point)
+	})
+	if err != nil {
+		return fmt.Errorf("compact %s: %w", seg.name, err)
+	}
+	s.commitLog.segments.remove(seg)
+	s.mu.Lock()
+	old := s.ver
+	s.ver = s.newVersion(old.runs, slices.DeleteFunc(slices.Clone(old.segs), func(g *segment) bool { return g == seg }), old.replay)
+	s.mu.Unlock()
+	old.release()
+	s.compaction.mu.Lock()
+	s.compaction.done++
+	s.compaction.mu.Unlock()
+	return nil
+}
+
+// A logEnd is where the log ended at a moment.
+type logEnd struct {
+	seg *segment
+	point
+}
+
+func (s *Store) logEnd() logEnd {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return logEnd{s.endSeg, s.end}
+}
+
+// moveAll moves the values of a segment that are the newest of their keys. end is where the log ended when it was known of
+// all of them that they are needed there no more.
+func (s *Store) moveAll(ctx context.Context, seg *segment, p *pacer) (end logEnd, err error) {
+	l := s.commitLog
+	l.mmu.Lock()
+	i := slices.IndexFunc(l.manifest.sealed, func(k sealedSegment) bool { return k.id == seg.id })
+	size := l.manifest.sealed[i].end
+	l.mmu.Unlock()
+	m := mover{s: s, seg: seg, pacer: p, scan: scanner{seg: seg, size: size}}
+	for off := int64(segmentHeaderSize); off < size; {
+		if err := p.over(ctx); err != nil {
+			return end, err
+		}
+		f, err := m.scan.frame(off)
+		if bad := (*badFrame)(nil); errors.As(err, &bad) {
+			err = seg.corrupt(off, "%v", bad)
+		}
+		if err != nil {
+			return end, err
+		}
+		off = f.end()
+		if m.changes, err = f.changes(seg, &m.arena, m.changes[:0]); err != nil {
+			return end, seg.corrupt(f.off, "%v %d: %v", f.kind, f.seq, err)
+		}
+		for _, c := range m.changes {
+			if e := c.entry; e != nil && e.n != 0 {
+				m.found = append(m.found, moved{key: c.key, location: location{seg.id, e.off, e.n, e.sum}, seq: e.seq})
+			}
+		}
+		if len(m.found) >= moveKeys {
+			if err := m.move(ctx); err != nil {
+				return end, err
+			}
+		}
+	}
+	if err := m.move(ctx); err != nil {
+		return end, err
+	}
+	return s.logEnd(), nil
+}
+
+// A mover moves values out of a segment.
+type mover struct {
+	s   *Store
+	seg *segment
+	*pacer
+	scan    scanner
+	arena   arena
+	changes []change
+
+	found []moved // values that stand in the segment
+	live  []moved // those of found that are needed
+	bytes int     // of the values of live
+	again bool
+}
+
+// move moves what is needed of what was found.
+func (m *mover) move(ctx context.Context) error {
+	slices.SortFunc(m.found, func(a, b moved) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.off, b.off)) })
+	for {
+		m.again = false
+		if err := m.moveFound(ctx); err != nil {
+			return err
+		}
+		if !m.again {
+			m.found, m.changes = m.found[:0], m.changes[:0]
+			m.arena = arena{}
+			return nil
+		}
+	}
+}
+
+func (m *mover) moveFound(ctx context.Context) error {
+	st := m.s.clone()
+	defer st.ver.release()
+	var e runEntry
+	for _, v := range m.found {
+		if _, known := st.lookup(v.key); known {
+			continue // trees have nothing that stands in a segment which is not replayed
+		}
+		ok, err := st.ver.getAside(v.key, &e)
+		if err != nil {
+			return err
+		}
+		if !ok || e.location != v.location {
+			continue
+		}
+		v.value = make([]byte, v.n)
+		if err := m.seg.read(v.key, &entry{off: v.off, n: v.n, sum: v.sum}, v.value); err != nil {
+			return err
+		}
+		m.live = append(m.live, v)
+		if m.bytes += len(v.value); m.bytes >= moveBytes {
+			if err := m.commit(ctx, st.ver); err != nil {
+				return err
+			}
+		}
+	}
+	return m.commit(ctx, st.ver)
+}
+
+// commit commits the moves in live, which were looked up in the runs of ver.
+func (m *mover) commit(ctx context.Context, ver *version) error {
+	if len(m.live) == 0 {
+		return nil
+	}
+	if err := m.over(ctx); err != nil {
+		return err
+	}
+	if err := m.commitMoves(ctx, ver); err != nil {
+		return err
+	}
+	m.s.compaction.mu.Lock()
+	m.s.compaction.moved += int64(m.bytes)
+	m.s.compaction.mu.Unlock()
+	n := m.bytes
+	clear(m.live)
+	m.live, m.bytes = m.live[:0], 0
+	return m.wait(ctx, n)
+}
+
+func (m *mover) commitMoves(ctx context.Context, ver *version) error {
+	c := commitPool.Get().(*commit)
+	c.batch, c.moves, c.lookups = &noBatch, true, ver
+	c.enc.encodeMoves(m.live)
+	_, err := m.s.through(context.WithoutCancel(ctx), c)
+	m.again = m.again || c.again
+	c.free()
+	return err
+}
+
+var noBatch store.Batch
+
+// A pacer holds work in the background to a rate.
+type pacer struct {
+	s      *Store
+	quit   <-chan struct{}
+	rate   int64       // bytes a second; 0: as fast as it goes
+	urgent func() bool // says that there is no time to wait
+	behind time.Duration
+}
+
+// over returns the error with which the work is to end, if it is.
+func (p *pacer) over(ctx context.Context) error {
+	select {
+	case <-p.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+		return nil
+	}
+}
+
+// wait waits as long as n bytes take.
+func (p *pacer) wait(ctx context.Context, n int) error {
+	if p.rate == 0 || p.urgent() {
+		p.behind = 0
+		return nil
+	}
+	if p.behind += time.Duration(int64(n) * int64(time.Second) / p.rate); p.behind < paceStep {
+		return nil
+	}
+	ready := make(chan struct{})
+	t := p.s.after(p.behind, func() { close(ready) })
+	defer t.Stop()
+	p.behind = 0
+	select {
+	case <-ready:
+		return nil
+	case <-p.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Compact gives back all the space that it can: what is in memory goes to a run, all runs are merged to one, and the
+// segments are rewritten of which more than an eighth is not needed. Commits and reads go on meanwhile. It takes as long as
+// reading and writing all data does, and for that time up to one segment more of space.
+//
+// The error is ctx's, or says which file could not be read or written; what was compacted until then stays so. It matches
+// [store.ErrFull] if there was no room, and is a [*store.CorruptError] if a segment is damaged: that one stays, the others
+// are compacted.
+func (s *Store) Compact(ctx context.Context) error {
+	done, err := s.work()
+	if err != nil {
+		return err
+	}
+	defer done()
+	select {
+	case <-s.compaction.turn:
+	case <-s.compaction.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.compaction.turn <- struct{}{} }()
+	if err := s.compact(ctx); err != nil {
+		return fmt.Errorf("filestore: compact %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+func (s *Store) compact(ctx context.Context) error {
+	s.compaction.mu.Lock()
+	clear(s.compaction.kept) // it may have been a moment's trouble
+	s.compaction.mu.Unlock()
+	if end := s.logEnd(); end.end > segmentHeaderSize+s.commitLog.segmentSize/64 {
+		// Nothing is moved by the next frame, but it is in a new segment, so that all others can be compacted.
+		s.commitLog.full.Store(true)
+		if err := (&mover{s: s}).commitMoves(ctx, nil); err != nil {
+			return err
+		}
+	}
+	if err := s.rewrite(ctx); err != nil {
+		return err
+	}
+	u := s.usage()
+	p := pacer{s: s, quit: s.compaction.quit}
+	var damaged []error
+	did := false
+	for _, g := range u.segs {
+		if g.live > g.size-g.size/minDead {
+			continue
+		}
+		err := s.compactSegment(ctx, g.seg, &p)
+		if d := (*store.CorruptError)(nil); errors.As(err, &d) {
+			damaged = append(damaged, err)
+			continue
+		}
+		if err != nil {
+			return errors.Join(append(damaged, err)...)
+		}
+		did = true
+	}
+	if did {
+		if err := s.rewrite(ctx); err != nil {
+			damaged = append(damaged, err)
+		}
+	}
+	return errors.Join(damaged...)
+}
