@@ -65,11 +65,16 @@ func (s *Store) through(ctx context.Context, c *commit) (known bool, err error) 
 	return true, c.err
 }
 
-// admit takes c through stage W, as soon as there is room for what it changes. What its conditions need from the runs is
+// admit takes c through stage W, as soon as there is room for what it changes, in memory and on the disk. What its conditions need from the runs is
 // read before, without a lock; it is read again if the runs have changed meanwhile.
 func (s *Store) admit(ctx context.Context, c *commit) (inline *group, err error) {
 	if err := s.flushing.admit(ctx, s); err != nil {
 		return nil, err
+	}
+	if !c.moves {
+		if err := s.compaction.admit(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for {
 		if err := s.prepareConditions(c); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
@@ -51,7 +52,10 @@ type compaction struct {
 	kick chan struct{} // room for one
 	quit chan struct{}
 
+	over atomic.Bool // so much is not needed that commits wait
+
 	mu    sync.Mutex
+	ended chan struct{}   // closed when over may have changed; nil: nobody waits
 	kept  map[segID]error // segments that cannot be compacted, and why
 	asked bool            // the compactor works, or is about to
 	done  int             // how many segments were compacted
@@ -66,6 +70,40 @@ func (c *compaction) ask() {
 	case c.kick <- struct{}{}:
 		c.asked = true
 	default:
+	}
+}
+
+// admit waits while segments hold more of what is not needed than they may.
+func (c *compaction) admit(ctx context.Context) error {
+	for c.over.Load() {
+		c.mu.Lock()
+		if c.ended == nil {
+			c.ended = make(chan struct{})
+		}
+		ended := c.ended
+		c.mu.Unlock()
+		if !c.over.Load() {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-c.quit:
+			return store.ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// setOver says whether commits have to wait, and lets those go on that do.
+func (c *compaction) setOver(over bool) {
+	c.over.Store(over)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		close(c.ended)
+		c.ended = nil
 	}
 }
 
@@ -87,6 +125,9 @@ func (s *Store) compactor() {
 		case <-c.kick:
 		}
 		err := s.compactDue()
+		if err != nil {
+			c.setOver(false) // waiting would not help
+		}
 		c.mu.Lock()
 		c.asked = len(c.kick) > 0
 		c.mu.Unlock()
@@ -112,18 +153,22 @@ func (s *Store) compactDue() error {
 	defer func() { s.compaction.turn <- struct{}{} }()
 	for {
 		u := s.usage()
-		if u.dead() <= u.live/2+s.commitLog.segmentSize/2 {
-			return nil
-		}
-		seg := u.worst(minDead)
-		if seg == nil {
+		s.compaction.setOver(u.over)
+		if u.seg == nil {
 			return nil
 		}
 		p := pacer{s: s, quit: s.compaction.quit, rate: compactRate}
-		p.urgent = func() bool { return u.dead() > u.live*3/4+s.commitLog.segmentSize }
-		if err := s.compactSegment(ctx, seg, &p); err != nil {
+		p.urgent = func() bool { return u.dead() > u.live*5/8+u.slack || s.compaction.over.Load() }
+		if err := s.compactSegment(ctx, u.seg, &p); err != nil {
 			return err
 		}
+	}
+}
+
+// lookOver lets commits wait if there is too much that is not needed.
+func (s *Store) lookOver() {
+	if u := s.usage(); u.over {
+		s.compaction.setOver(true)
 	}
 }
 
@@ -135,6 +180,10 @@ type usage struct {
 	segs []segmentUsage
 	size int64 // of the segments
 	live int64 // what runs need of them: too much, if what they say is hidden by something newer
+
+	slack int64    // how much may be of no use, however little there is
+	seg   *segment // to compact next; nil if it is not time
+	over  bool     // so much is not needed that commits have to wait for it
 }
 
 type segmentUsage struct {
@@ -175,19 +224,22 @@ func (s *Store) usage() (u usage) {
 		u.size += g.size
 		u.live += g.live
 	}
+	u.slack = l.segmentSize / 2
+	if u.dead() <= u.live/2+u.slack {
+		return u
+	}
+	least := 1.0
+	for _, g := range u.segs {
+		if part := float64(g.live) / float64(max(g.size, 1)); part < least && g.worth() {
+			least, u.seg = part, g.seg
+		}
+	}
+	u.over = u.seg != nil && u.dead() > u.live*3/4+u.slack
 	return u
 }
 
-// worst returns the segment of which the least is needed, if that is not more than all but a part of it.
-func (u *usage) worst(part int64) (seg *segment) {
-	least := 1.0 - 1.0/float64(part)
-	for _, g := range u.segs {
-		if part := float64(g.live) / float64(max(g.size, 1)); part <= least && !g.kept {
-			least, seg = part, g.seg
-		}
-	}
-	return seg
-}
+// worth reports whether compacting the segment gives back more than it takes.
+func (g *segmentUsage) worth() bool { return !g.kept && g.live <= g.size-g.size/minDead }
 
 // compactSegment moves what is needed of a segment, and removes it. The caller has the turn.
 func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) error {
@@ -462,7 +514,7 @@ func (s *Store) compact(ctx context.Context) error {
 	var damaged []error
 	did := false
 	for _, g := range u.segs {
-		if g.live > g.size-g.size/minDead {
+		if !g.worth() {
 			continue
 		}
 		err := s.compactSegment(ctx, g.seg, &p)

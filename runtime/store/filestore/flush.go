@@ -180,6 +180,7 @@ func (s *Store) rewriteAll() error {
 func (s *Store) flushEnded(err, merging error) {
 	f := &s.flushing
 	if err == nil {
+		s.lookOver()
 		s.compaction.ask()
 	}
 	s.mu.Lock()

@@ -31,7 +31,7 @@ type model struct {
 	keys map[string]kept
 	step int
 
-	opens, crashes, commits, conflicts, pages, gets int
+	opens, crashes, compacts, commits, conflicts, pages, gets int
 }
 
 func (m *model) fail(format string, args ...any) {
@@ -245,6 +245,11 @@ func TestRandomOperationsAgainstAMap(t *testing.T) {
 				if err != nil {
 					m.fail("Snapshot: %v", err)
 				}
+			case n == 390 && m.rng.IntN(8) == 0:
+				if err := m.s.Compact(bg); err != nil {
+					m.fail("Compact: %v", err)
+				}
+				m.compacts++
 			case n < 397:
 				m.time.advance(time.Duration(m.rng.IntN(2000)) * time.Millisecond)
 			case n < 399 && m.rng.IntN(4) == 0:
@@ -271,7 +276,7 @@ func TestRandomOperationsAgainstAMap(t *testing.T) {
 		if err := m.s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("mode %d, seed %d: %d steps: %d commits, %d conflicts, %d pages, %d gets, %d openings, %d of them after a crash",
-			mode, seed, steps, m.commits, m.conflicts, m.pages, m.gets, m.opens, m.crashes)
+		t.Logf("mode %d, seed %d: %d steps: %d commits, %d conflicts, %d pages, %d gets, %d openings, %d of them after a crash, %d calls of Compact",
+			mode, seed, steps, m.commits, m.conflicts, m.pages, m.gets, m.opens, m.crashes, m.compacts)
 	}
 }
