@@ -200,6 +200,25 @@ func (db *DB) claim(ctx context.Context) error {
 	}
 }
 
+// Compact gives back the space that overwritten and deleted documents take, of all namespaces, as much as it can. Reads and
+// writes go on meanwhile. It reads and writes about as much as there is, and is not needed for the space to stay within
+// bounds: the file store compacts by itself when much is to be gained. On stores that manage their space by themselves it
+// does nothing.
+//
+// The error is ctx's, [ErrClosed], [ErrFull], or a [*CorruptError] for a file that stays because it is damaged; what can be
+// compacted beside it is.
+func (db *DB) Compact(ctx context.Context) error {
+	if db.core.closed.Load() {
+		return ErrClosed
+	}
+	if c, ok := db.core.st.(store.Compacter); ok {
+		if err := c.Compact(ctx); err != nil {
+			return fmt.Errorf("kixx: %w", err)
+		}
+	}
+	return nil
+}
+
 // Close closes the database with all its namespaces. It waits for the writes that are under way, and ends builds in the
 // background, which go on where they were when the database is opened again. Afterwards every call is [ErrClosed]. A
 // second Close returns nil.

@@ -46,6 +46,13 @@ const Absent Version = 0
 // zero Token means "from now": the moment of the call of Watch.
 type Token string
 
+// A Compacter is a store whose space can be given back when somebody asks for it. Other stores do that by themselves, if at
+// all.
+type Compacter interface {
+	// Compact gives back the space of what is not needed any more, as much as it can, while reads and commits go on.
+	Compact(ctx context.Context) error
+}
+
 // A Reader reads.
 //
 // The methods of a Reader that Snapshot handed out all see the same commits, and it must not be used after the

@@ -468,6 +468,8 @@ func (p *pacer) wait(ctx context.Context, n int) error {
 	}
 }
 
+var _ store.Compacter = (*Store)(nil)
+
 // Compact gives back all the space that it can: what is in memory goes to a run, all runs are merged to one, and the
 // segments are rewritten of which more than an eighth is not needed. Commits and reads go on meanwhile. It takes as long as
 // reading and writing all data does, and for that time up to one segment more of space.

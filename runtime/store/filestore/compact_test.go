@@ -302,7 +302,7 @@ func TestDamagedSegmentStays(t *testing.T) {
 	for i := 0; i < 200; i += 5 {
 		key := fmt.Sprintf("a/%04d", i)
 		switch items, err := s.Get(bg, []byte(key)); {
-		case err == nil && string(items[0].Value) == strings.Repeat(key, 10):
+		case err == nil && string(items[0].Value) == strings.Repeat(key, 12):
 			read++
 		case errors.As(err, &damaged):
 			lost++
@@ -427,5 +427,51 @@ func TestLogOfAnEmptyStoreIsBounded(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What was moved is not taken for a torn end when the segment it came from is gone, though nothing was written after it.
+func TestMovesAreBelowTheFloor(t *testing.T) {
+	sim := simfs.New()
+	o, _ := simOptions(sim, store.Sync)
+	o.FlushKeys = 1000
+	s := mustOpen(t, o)
+	if _, err := fill(s, "a", 100); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		if i%10 == 0 {
+			continue
+		}
+		if i == 99 {
+			filestore.Roll(s)
+		}
+		if _, err := s.Commit(bg, batch(set{key: fmt.Sprintf("a/%04d", i), del: true})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := filestore.Rewrite(s); err != nil { // moves what is needed, and leaves the moves in the log
+		t.Fatal(err)
+	}
+	filestore.Settle(s)
+	names := segmentFiles(sim)
+	newest := names[len(names)-1]
+	end := filestore.LogEnd(s)
+	if compacted, moved := filestore.Compacted(s); compacted == 0 || moved == 0 {
+		t.Fatalf("%d segments compacted, %d bytes moved", compacted, moved)
+	}
+	after := sim.Crash(simfs.KeepAll, rand.New(rand.NewPCG(1, 1)))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := after.ReadFile(newest)
+	after.Overwrite(newest, end-30, []byte{b[end-30] ^ 1})
+	o, _ = simOptions(after, store.Sync)
+	var damaged *store.CorruptError
+	if s, err := filestore.Open(bg, "sim", o); !errors.As(err, &damaged) || damaged.File != newest {
+		t.Errorf("Open: %v, want a damage in %s", err, newest)
+		if err == nil {
+			s.Close()
+		}
 	}
 }

@@ -134,6 +134,12 @@ func Segments(s *Store) int { return len(s.commitLog.segments.all()) }
 // Newest returns the number of the newest segment. Nothing may be written meanwhile.
 func Newest(s *Store) int { return int(s.commitLog.segment.id) }
 
+// Rewrite makes one run of all keys.
+func Rewrite(s *Store) error { return s.rewrite(context.Background()) }
+
+// Roll makes the next frame begin a new segment.
+func Roll(s *Store) { s.commitLog.full.Store(true) }
+
 // Compacted returns how many segments were compacted, and how many bytes of values were moved for it.
 func Compacted(s *Store) (segments int, moved int64) {
 	s.compaction.mu.Lock()

@@ -10,6 +10,7 @@
 //
 //	file:./data                                    a relative path
 //	file:///var/lib/shop?sync=periodic&interval=1s an absolute one
+//	file:./data?cache=64MiB                        with so much memory for blocks of runs, see [Options]
 //
 // Read format.go for the bytes, commit.go for the order of writes and syncs, flush.go for runs, cursor.go for reading over
 // all that there is, recover.go for opening after a crash, recent.go and watch.go for what is told of commits afterwards.

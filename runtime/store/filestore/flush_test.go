@@ -31,7 +31,7 @@ func runFiles(sim *simfs.FS) (names []string) {
 func fill(s *filestore.Store, prefix string, n int) (int, error) {
 	for i := range n {
 		key := fmt.Sprintf("%s/%04d", prefix, i)
-		if _, err := s.Commit(bg, batch(set{key: key, value: strings.Repeat(key, 10)})); err != nil {
+		if _, err := s.Commit(bg, batch(set{key: key, value: strings.Repeat(key, 12)})); err != nil {
 			return i, err
 		}
 		filestore.Settle(s)

@@ -2,9 +2,11 @@ package filestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,12 +14,12 @@ import (
 )
 
 func init() {
-	store.Register("file", func(ctx context.Context, u string, o store.Options) (store.Store, error) {
-		dir, o, err := parseURL(u, o)
+	store.Register("file", func(ctx context.Context, u string, so store.Options) (store.Store, error) {
+		dir, o, err := parseURL(u, Options{Options: so})
 		if err != nil {
 			return nil, fmt.Errorf("filestore: %q: %w", u, err)
 		}
-		s, err := Open(ctx, dir, Options{Options: o})
+		s, err := Open(ctx, dir, o)
 		if err != nil {
 			return nil, err // not s: a nil *Store in a store.Store is not nil
 		}
@@ -26,7 +28,7 @@ func init() {
 }
 
 // parseURL returns the directory that a URL names, and o with what its parameters say.
-func parseURL(s string, o store.Options) (dir string, _ store.Options, err error) {
+func parseURL(s string, o Options) (dir string, _ Options, err error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return "", o, err
@@ -57,8 +59,8 @@ func parseURL(s string, o store.Options) (dir string, _ store.Options, err error
 		if len(values) > 1 {
 			return "", o, fmt.Errorf("the parameter %s is given %d times", name, len(values))
 		}
-		if name != "sync" && name != "interval" {
-			return "", o, fmt.Errorf("unknown parameter %q; known are sync and interval", name)
+		if name != "sync" && name != "interval" && name != "cache" {
+			return "", o, fmt.Errorf("unknown parameter %q; known are sync, interval and cache", name)
 		}
 	}
 	if q.Has("sync") {
@@ -83,5 +85,24 @@ func parseURL(s string, o store.Options) (dir string, _ store.Options, err error
 		}
 		o.Durability.Interval = d
 	}
+	if q.Has("cache") {
+		if o.BlockCache, err = parseSize(q.Get("cache")); err != nil {
+			return "", o, fmt.Errorf("cache=%s; want a size like 64MiB or 1GiB, at least 1KiB", q.Get("cache"))
+		}
+	}
 	return dir, o, nil
+}
+
+// parseSize returns the bytes of a text like "64MiB".
+func parseSize(s string) (int64, error) {
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if digits, ok := strings.CutSuffix(s, unit); ok {
+			n, err := strconv.ParseUint(digits, 10, 31)
+			if err != nil || n == 0 {
+				return 0, errors.New("no size")
+			}
+			return int64(n) << (10 * (i + 1)), nil
+		}
+	}
+	return 0, errors.New("no unit")
 }

@@ -19,11 +19,19 @@ const worldReadableMatters = runtime.GOOS != "windows"
 func TestURL(t *testing.T) {
 	always := store.Durability{}
 	for _, c := range []struct {
-		url  string
-		dir  string
-		d    store.Durability
-		fail string // part of the error
+		url   string
+		dir   string
+		d     store.Durability
+		cache int64
+		fail  string // part of the error
 	}{
+		{url: "file:./data?cache=3KiB", dir: "./data", cache: 3 << 10},
+		{url: "file:./data?cache=64MiB&sync=none", dir: "./data", d: store.Durability{Mode: store.NoSync}, cache: 64 << 20},
+		{url: "file:./data?cache=2GiB", dir: "./data", cache: 2 << 30},
+		{url: "file:./data?cache=64", fail: "want a size like 64MiB"},
+		{url: "file:./data?cache=-1MiB", fail: "want a size like 64MiB"},
+		{url: "file:./data?cache=0MiB", fail: "want a size like 64MiB"},
+		{url: "file:./data?cache=9999999999GiB", fail: "want a size like 64MiB"},
 		{url: "file:./data", dir: "./data", d: always},
 		{url: "file:data", dir: "data", d: always},
 		{url: "file:../up/a%20b", dir: "../up/a b", d: always},
@@ -37,7 +45,7 @@ func TestURL(t *testing.T) {
 		{url: "file:", fail: "no path"},
 		{url: "file://data", fail: `write file:data for a relative path`},
 		{url: "file:./a#b", fail: "%23"},
-		{url: "file:./data?snyc=none", fail: `unknown parameter "snyc"; known are sync and interval`},
+		{url: "file:./data?snyc=none", fail: `unknown parameter "snyc"; known are sync, interval and cache`},
 		{url: "file:./data?sync=sometimes", fail: "want always, periodic or none"},
 		{url: "file:./data?sync=none&sync=none", fail: "given 2 times"},
 		{url: "file:./data?sync=periodic&interval=5", fail: "want a duration like 100ms"},
@@ -45,13 +53,13 @@ func TestURL(t *testing.T) {
 		{url: "file:./data?interval=5s", fail: "belongs to sync=periodic"},
 		{url: "file:%zz", fail: "invalid URL escape"},
 	} {
-		dir, o, err := filestore.ParseURL(c.url, store.Options{})
+		dir, o, err := filestore.ParseURL(c.url, filestore.Options{})
 		switch {
 		case c.fail != "":
 			if err == nil || !strings.Contains(err.Error(), c.fail) {
 				t.Errorf("%s: error %v, want one with %q", c.url, err, c.fail)
 			}
-		case err != nil || dir != c.dir || o.Durability != c.d:
+		case err != nil || dir != c.dir || o.Durability != c.d || o.BlockCache != c.cache:
 			t.Errorf("%s: %q, %v, %v, want %q, %v", c.url, dir, o.Durability, err, c.dir, c.d)
 		}
 	}
