@@ -33,8 +33,12 @@ const (
 	// moveBytes is about how long a frame of moves is.
 	moveBytes = 1 << 20
 
-	// moveKeys is of how many keys it is looked up at a time whether a segment has their newest values.
-	moveKeys = 4096
+	// moveKeys is of how many keys it is looked up at a time whether a segment has their newest values: so many that some of
+	// them are in the same blocks of runs.
+	moveKeys = 64 << 10
+
+	// moveOverhead is about what a move takes beside the value: else short values would be moved again and again.
+	moveOverhead = 16
 
 	// compactRate is how many bytes a second are moved while there is time.
 	compactRate = 32 << 20
@@ -128,16 +132,16 @@ func (s *Store) compactor() {
 		if err != nil {
 			c.setOver(false) // waiting would not help
 		}
+		if err == nil || errors.Is(err, store.ErrClosed) {
+			wait = 0
+		} else {
+			wait = min(max(retryFlush, 2*wait), retryFlushMost)
+			s.log.Warn("filestore: a segment could not be compacted; it is tried again", "dir", s.dir, "in", wait, "err", err)
+			retry = start(s, retry, wait, c.ask)
+		}
 		c.mu.Lock()
 		c.asked = len(c.kick) > 0
 		c.mu.Unlock()
-		if err == nil || errors.Is(err, store.ErrClosed) {
-			wait = 0
-			continue
-		}
-		wait = min(max(retryFlush, 2*wait), retryFlushMost)
-		s.log.Warn("filestore: a segment could not be compacted; it is tried again", "dir", s.dir, "in", wait, "err", err)
-		retry = start(s, retry, wait, c.ask)
 	}
 }
 
@@ -208,7 +212,7 @@ func (s *Store) usage() (u usage) {
 	live := make(map[segID]int64)
 	for _, r := range ver.runs {
 		for _, use := range r.uses {
-			live[use.seg] += int64(use.bytes)
+			live[use.seg] += int64(use.bytes + use.values*moveOverhead)
 		}
 	}
 	s.compaction.mu.Lock()
@@ -344,64 +348,76 @@ type mover struct {
 	found []moved // values that stand in the segment
 	live  []moved // those of found that are needed
 	bytes int     // of the values of live
-	again bool
 }
 
 // move moves what is needed of what was found.
 func (m *mover) move(ctx context.Context) error {
 	slices.SortFunc(m.found, func(a, b moved) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.off, b.off)) })
-	for {
-		m.again = false
-		if err := m.moveFound(ctx); err != nil {
+	for left := m.found; len(left) > 0; {
+		n, err := m.moveSome(ctx, left)
+		if err != nil {
 			return err
 		}
-		if !m.again {
-			m.found, m.changes = m.found[:0], m.changes[:0]
-			m.arena = arena{}
-			return nil
-		}
+		left = left[n:]
 	}
+	clear(m.found)
+	m.found, m.arena = m.found[:0], arena{}
+	return nil
 }
 
-func (m *mover) moveFound(ctx context.Context) error {
+// moveSome moves what is needed of found, until the runs are not those any more that it looks it up in. It returns how many
+// it is through with.
+func (m *mover) moveSome(ctx context.Context, found []moved) (n int, err error) {
 	st := m.s.clone()
 	defer st.ver.release()
 	var e runEntry
-	for _, v := range m.found {
+	var last aside
+	for i, v := range found {
 		if _, known := st.lookup(v.key); known {
 			continue // trees have nothing that stands in a segment which is not replayed
 		}
-		ok, err := st.ver.getAside(v.key, &e)
+		ok, err := st.ver.find(v.key, &e, &last)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if !ok || e.location != v.location {
 			continue
 		}
 		v.value = make([]byte, v.n)
 		if err := m.seg.read(v.key, &entry{off: v.off, n: v.n, sum: v.sum}, v.value); err != nil {
-			return err
+			return 0, err
 		}
 		m.live = append(m.live, v)
-		if m.bytes += len(v.value); m.bytes >= moveBytes {
-			if err := m.commit(ctx, st.ver); err != nil {
-				return err
-			}
+		if m.bytes += len(v.value); m.bytes < moveBytes {
+			continue
 		}
+		again, err := m.commit(ctx, st.ver)
+		if err != nil {
+			return 0, err
+		}
+		if again {
+			return n, nil
+		}
+		n = i + 1
 	}
-	return m.commit(ctx, st.ver)
+	again, err := m.commit(ctx, st.ver)
+	if err != nil || again {
+		return n, err
+	}
+	return len(found), nil
 }
 
-// commit commits the moves in live, which were looked up in the runs of ver.
-func (m *mover) commit(ctx context.Context, ver *version) error {
+// commit commits the moves in live, which were looked up in the runs of ver. again says that some have to be looked up
+// again.
+func (m *mover) commit(ctx context.Context, ver *version) (again bool, err error) {
 	if len(m.live) == 0 {
-		return nil
+		return false, nil
 	}
 	if err := m.over(ctx); err != nil {
-		return err
+		return false, err
 	}
-	if err := m.commitMoves(ctx, ver); err != nil {
-		return err
+	if again, err = m.s.commitMoves(ctx, m.live, ver); err != nil {
+		return false, err
 	}
 	m.s.compaction.mu.Lock()
 	m.s.compaction.moved += int64(m.bytes)
@@ -409,17 +425,18 @@ func (m *mover) commit(ctx context.Context, ver *version) error {
 	n := m.bytes
 	clear(m.live)
 	m.live, m.bytes = m.live[:0], 0
-	return m.wait(ctx, n)
+	return again, m.wait(ctx, n)
 }
 
-func (m *mover) commitMoves(ctx context.Context, ver *version) error {
+// commitMoves commits moves.
+func (s *Store) commitMoves(ctx context.Context, moves []moved, ver *version) (again bool, err error) {
 	c := commitPool.Get().(*commit)
 	c.batch, c.moves, c.lookups = &noBatch, true, ver
-	c.enc.encodeMoves(m.live)
-	_, err := m.s.through(context.WithoutCancel(ctx), c)
-	m.again = m.again || c.again
+	c.enc.encodeMoves(moves)
+	_, err = s.through(context.WithoutCancel(ctx), c)
+	again = c.again
 	c.free()
-	return err
+	return again, err
 }
 
 var noBatch store.Batch
@@ -504,7 +521,7 @@ func (s *Store) compact(ctx context.Context) error {
 	if end := s.logEnd(); end.end > segmentHeaderSize+s.commitLog.segmentSize/64 {
 		// Nothing is moved by the next frame, but it is in a new segment, so that all others can be compacted.
 		s.commitLog.full.Store(true)
-		if err := (&mover{s: s}).commitMoves(ctx, nil); err != nil {
+		if _, err := s.commitMoves(ctx, nil, nil); err != nil {
 			return err
 		}
 	}

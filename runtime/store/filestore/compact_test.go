@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 	"github.com/kixxgen/kixxgen/runtime/store/filestore"
@@ -473,5 +474,62 @@ func TestMovesAreBelowTheFloor(t *testing.T) {
 		if err == nil {
 			s.Close()
 		}
+	}
+}
+
+// An opening compacts what is to be compacted, also if nothing is written afterwards. A damaged segment is left out: it is
+// not in the way of others.
+func TestCompactionInTheBackground(t *testing.T) {
+	sim := simfs.New()
+	o, _ := simOptions(sim, store.Sync)
+	o.FlushKeys = 500
+	s := mustOpen(t, o)
+	for range 5 {
+		if _, err := fill(s, "a", 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil { // which writes a run
+		t.Fatal(err)
+	}
+	before := segmentFiles(sim)
+	sim.Overwrite("seg-00000003.log", 200, []byte{0xff, 0xff})
+	o, clock := simOptions(sim, store.Sync)
+	s = mustOpen(t, o)
+	for range 3 {
+		filestore.Settle(s)
+		clock.advance(2 * time.Minute) // for what is tried again
+	}
+	filestore.Settle(s)
+	after := segmentFiles(sim)
+	if compacted, _ := filestore.Compacted(s); compacted < 3 || len(after) >= len(before)*2/3 || !slices.Contains(after, "seg-00000003.log") {
+		t.Errorf("%d segments compacted; there were %v, now %v", compacted, before, after)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Compact gives back the space in the newest segment as well.
+func TestCompactRewritesTheNewestSegment(t *testing.T) {
+	dir := memoryDir(t)
+	s, err := filestore.Open(bg, dir, filestore.Options{Reserve: 1 << 10, SegmentSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, err := fill(s, "a", 300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := dirSize(t, dir)
+	if err := s.Compact(bg); err != nil {
+		t.Fatal(err)
+	}
+	if after := dirSize(t, dir); after > before/3 {
+		t.Errorf("%d bytes in files after Compact, before %d, a tenth of which is needed", after, before)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -109,6 +109,8 @@ func TestErrorAtEveryOperation(t *testing.T) {
 		{"EIO for ever", simfs.Fault{Err: syscall.EIO, LosePages: true}, false},
 		{"short write once", simfs.Fault{Err: syscall.EIO, Short: 100}, true},
 		{"short write for ever", simfs.Fault{Err: syscall.EIO, Short: 13}, false},
+		{"EINTR once", simfs.Fault{Err: syscall.EINTR, Short: 30}, true},
+		{"EINTR for ever", simfs.Fault{Err: syscall.EINTR}, false},
 		{"ENOSPC once", simfs.Fault{Err: syscall.ENOSPC, Short: 60}, true},
 		{"ENOSPC for ever", simfs.Fault{Err: syscall.ENOSPC, Short: 60}, false},
 	}
@@ -117,6 +119,9 @@ func TestErrorAtEveryOperation(t *testing.T) {
 	for _, mode := range []store.DurabilityMode{store.Sync, store.Periodic, store.NoSync}[:size(1, 3, 3)] {
 		for i, k := range slices.Concat(kinds, kinds) {
 			step, flushKeys := size(7, 1, 1), 0
+			if mode == store.NoSync {
+				step = size(7, 2, 1)
+			}
 			if i >= len(kinds) {
 				flushKeys = 12 // again, with runs
 			}
@@ -142,10 +147,10 @@ func TestErrorAtEveryOperation(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d runs, %d of them with an error while opening; outcomes of commits: %v", runs, failedOpens, outcomes)
-	for _, o := range []string{"acknowledged", "unknown", "failed", "full"} {
+	t.Logf("%d runs, %d of them with an error while opening; what became of commits, segments and bytes: %v", runs, failedOpens, outcomes)
+	for _, o := range []string{"acknowledged", "unknown", "failed", "full", "compacted", "moved"} {
 		if outcomes[o] == 0 {
-			t.Errorf("no commit was %s", o)
+			t.Errorf("nothing was %s", o)
 		}
 	}
 }
@@ -164,7 +169,8 @@ func faultRun(t *testing.T, what string, sim *simfs.FS, mode store.DurabilityMod
 		var acked []int
 		for i := range 30 {
 			key := fmt.Sprintf("c%02d", i)
-			_, err := s.Commit(bg, batch(set{key: key, value: value(rng, key, 20+rng.IntN(300))}, set{key: key + "/x", value: key}))
+			// "n" is overwritten, so that segments get something that is not needed.
+			_, err := s.Commit(bg, batch(set{key: key, value: value(rng, key, 20+rng.IntN(300))}, set{key: key + "/x", value: key}, set{key: "n", value: value(rng, key, 250)}))
 			switch {
 			case err == nil:
 				acked = append(acked, i)
@@ -181,6 +187,10 @@ func faultRun(t *testing.T, what string, sim *simfs.FS, mode store.DurabilityMod
 				t.Fatalf("%s: commit %d: %v", what, i, err)
 			}
 			filestore.Settle(s)
+			if i == 25 && flushKeys > 0 {
+				_ = s.Compact(bg) // the fault may hit it
+				filestore.Settle(s)
+			}
 			if i%7 == 3 {
 				clock.advance(1200 * time.Millisecond)
 				filestore.Settle(s)
@@ -196,6 +206,9 @@ func faultRun(t *testing.T, what string, sim *simfs.FS, mode store.DurabilityMod
 				t.Fatalf("%s: read back of %s: %q and %q", what, key, items[0].Value, items[1].Value)
 			}
 		}
+		n, moved := filestore.Compacted(s)
+		outcomes["compacted"] += n
+		outcomes["moved"] += int(moved)
 		disks = append(disks, sim.Crash(simfs.KeepAll, rng)) // before Close can put anything right
 		s.Close()                                            // may fail
 	} else if errors.Is(err, store.ErrCorrupt) && !strings.Contains(err.Error(), "cannot read") {

@@ -413,19 +413,43 @@ func (r *run) at(key string) int {
 	return sort.Search(len(r.firsts), func(i int) bool { return r.firsts[i] > key }) - 1
 }
 
-// get looks a key up. It returns false if the run does not know it. aside says that a block which is not in memory is not
-// kept there.
-func (r *run) get(key string, e *runEntry, aside bool) (bool, error) {
+// An aside keeps the last block that was read of each run, beside those that are kept in memory.
+type aside map[*run]asideBlock
+
+type asideBlock struct {
+	i int
+	b *block
+}
+
+// block returns block i of r.
+func (a *aside) block(r *run, i int) (*block, error) {
+	if b := r.blocks[i].Load(); b != nil {
+		return b, nil
+	}
+	if k, ok := (*a)[r]; ok && k.i == i {
+		return k.b, nil
+	}
+	b, err := r.readBlock(i)
+	if err == nil {
+		if *a == nil {
+			*a = make(aside)
+		}
+		(*a)[r] = asideBlock{i, b}
+	}
+	return b, err
+}
+
+// get looks a key up. It returns false if the run does not know it. See [version.find] for kept.
+func (r *run) get(key string, e *runEntry, kept *aside) (ok bool, err error) {
 	i := r.at(key)
 	if i < 0 || key > r.last {
 		return false, nil
 	}
-	b, err := r.blocks[i].Load(), error(nil)
-	switch {
-	case !aside:
+	var b *block
+	if kept != nil {
+		b, err = kept.block(r, i)
+	} else {
 		b, err = r.block(i)
-	case b == nil:
-		b, err = r.readBlock(i)
 	}
 	if err != nil {
 		return false, err

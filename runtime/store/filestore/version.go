@@ -103,14 +103,13 @@ func (v *version) segment(id segID) *segment {
 }
 
 // get looks a key up in the runs. It returns false if none knows it, or the newest that does says that it is deleted.
-func (v *version) get(key string, e *runEntry) (bool, error) { return v.find(key, e, false) }
+func (v *version) get(key string, e *runEntry) (bool, error) { return v.find(key, e, nil) }
 
-// getAside is get, but what it reads is not kept in memory.
-func (v *version) getAside(key string, e *runEntry) (bool, error) { return v.find(key, e, true) }
-
-func (v *version) find(key string, e *runEntry, aside bool) (bool, error) {
+// find is get. With kept, what it reads is not kept in memory, but for the last block of each run there: it is for many keys
+// in order.
+func (v *version) find(key string, e *runEntry, kept *aside) (bool, error) {
 	for _, r := range v.runs {
-		if ok, err := r.get(key, e, aside); ok || err != nil {
+		if ok, err := r.get(key, e, kept); ok || err != nil {
 			return ok && !e.deleted, err
 		}
 	}
