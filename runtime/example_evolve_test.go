@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	kixx "github.com/kixxgen/kixxgen/runtime"
+	"github.com/kixxgen/kixxgen/runtime/internal/kinds"
 	yesterday "github.com/kixxgen/kixxgen/runtime/internal/kinds/v1"
 	today "github.com/kixxgen/kixxgen/runtime/internal/kinds/v2"
 )
@@ -147,4 +148,36 @@ func ExampleFields() {
 	err := priceToCents(&doc)
 	fmt.Println(doc.Names(), doc.Get("title"), doc.Get("price"), err)
 	// Output: [title price] lamp 1250 <nil>
+}
+
+func ExampleDB_Compact() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := kixx.Open(ctx, "file:"+dir+"?sync=none")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	items, err := kinds.NewItemRepo(ctx, db)
+	if err != nil {
+		log.Fatal(err)
+	}
+	lamp, err := items.Insert(ctx, &kinds.Item{ID: "lamp", Title: "Lamp", SKU: "L-1", Category: "light"})
+	for range 1000 {
+		lamp.Price++
+		if lamp, err = items.Set(ctx, lamp); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// After a night of imports and clean-up, say: give back now what would be given back in time.
+	if err := db.Compact(ctx); err != nil {
+		log.Fatal(err)
+	}
+	lamp, err = items.Get(ctx, "lamp")
+	fmt.Println(lamp.Price, err)
+	// Output: 1000 <nil>
 }

@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -53,6 +54,12 @@ func TestGoldenBytes(t *testing.T) {
 	}
 	loose := m
 	loose.loose = true
+	var moves encoder
+	moves.encodeMoves([]moved{
+		{key: "doc/1", seq: 4, location: location{n: 70, sum: valueChecksum([]byte("doc/1"), []byte(long))}, value: []byte(long)},
+		{key: "doc/12", seq: 300, location: location{n: 70, sum: valueChecksum([]byte("doc/12"), []byte(long))}, value: []byte(long)},
+	})
+	moves.finish(seg, 208, 208, 9)
 	mark := make([]byte, frameHeaderSize)
 	(&frameHeader{payloadSum: checksum(nil), salt: 0xa1b2c3d4, seq: 9, durable: 208, kind: frameMark}).put(mark, 208)
 	for _, c := range []struct {
@@ -61,6 +68,7 @@ func TestGoldenBytes(t *testing.T) {
 		want string
 	}{
 		{"commit frame", e.buf, goldenCommit},
+		{"move frame", moves.buf, goldenMove},
 		{"mark frame", mark, goldenMark},
 		{"segment header", h.append(nil), goldenSegment},
 		{"segment header that begins a history", fresh.append(nil), goldenFreshSegment},
@@ -287,6 +295,42 @@ func FuzzPayload(f *testing.F) {
 		f.Add(unhex(f, s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) { checkDecode(t, b) })
+}
+
+// FuzzMoves checks that payloads of moves are refused, or say what encoding them again says.
+func FuzzMoves(f *testing.F) {
+	move := unhex(f, goldenMove)
+	f.Add(move[frameHeaderSize : frameHeaderSize+int(binary.LittleEndian.Uint32(move[4:]))])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		changes, err := decodeMoves(payload, &arena{}, nil)
+		if err != nil {
+			return
+		}
+		var moves []moved
+		for i, c := range changes {
+			if i > 0 && changes[i-1].key >= c.key || c.key == "" || len(c.key) > store.MaxKey || c.entry == nil || c.entry.n <= inlineMax {
+				t.Fatalf("change %d of %q: %+v", i, c.key, c.entry)
+			}
+			v := payload[c.entry.off-frameHeaderSize:][:c.entry.n]
+			moves = append(moves, moved{key: c.key, seq: c.entry.seq, location: location{n: c.entry.n, sum: c.entry.sum}, value: v})
+		}
+		var e encoder
+		e.encodeMoves(moves)
+		h, err := parseFrameHeader(e.buf, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := decodeMoves(e.buf[frameHeaderSize:][:h.length], &arena{}, nil)
+		if err != nil || len(again) != len(changes) {
+			t.Fatalf("encoded again: %d changes, %v, want %d", len(again), err, len(changes))
+		}
+		for i, c := range again {
+			if w := changes[i]; c.key != w.key || c.entry.seq != w.entry.seq || c.entry.n != w.entry.n || c.entry.sum != w.entry.sum {
+				t.Fatalf("change %d is %q %+v, was %q %+v", i, c.key, c.entry, w.key, w.entry)
+			}
+		}
+	})
 }
 
 func checkDecode(t *testing.T, payload []byte) {
