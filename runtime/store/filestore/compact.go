@@ -247,7 +247,7 @@ func (g *segmentUsage) worth() bool { return !g.kept && g.live <= g.size-g.size/
 
 // compactSegment moves what is needed of a segment, and removes it. The caller has the turn.
 func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) error {
-	end, err := s.moveAll(ctx, seg, p)
+	end, err := s.moveAll(ctx, seg, (*mover).move, p)
 	var damaged *store.CorruptError
 	if errors.As(err, &damaged) {
 		s.compaction.mu.Lock()
@@ -264,9 +264,11 @@ func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) erro
 		s.wmu.Unlock()
 		return err
 	}
-	err = s.commitLog.change(func(m *manifest) {
-		m.sealed = slices.DeleteFunc(slices.Clone(m.sealed), func(k sealedSegment) bool { return k.id == seg.id })
-		m.raiseFloor(end.seg, end.point)
+	err = s.commitLog.compactSpare.with(func() error {
+		return s.commitLog.change(func(m *manifest) {
+			m.sealed = slices.DeleteFunc(slices.Clone(m.sealed), func(k sealedSegment) bool { return k.id == seg.id })
+			m.raiseFloor(end.seg, end.point)
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("compact %s: %w", seg.name, err)
@@ -277,6 +279,7 @@ func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) erro
 	s.ver = s.newVersion(old.runs, slices.DeleteFunc(slices.Clone(old.segs), func(g *segment) bool { return g == seg }), old.replay)
 	s.mu.Unlock()
 	old.release()
+	s.commitLog.takeSpares()
 	s.compaction.mu.Lock()
 	s.compaction.done++
 	s.compaction.mu.Unlock()
@@ -297,7 +300,9 @@ func (s *Store) logEnd() logEnd {
 
 // moveAll moves the values of a segment that are the newest of their keys. end is where the log ended when it was known of
 // all of them that they are needed there no more.
-func (s *Store) moveAll(ctx context.Context, seg *segment, p *pacer) (end logEnd, err error) {
+//
+// each is called with some of the values in the segment at a time.
+func (s *Store) moveAll(ctx context.Context, seg *segment, each func(*mover, context.Context) error, p *pacer) (end logEnd, err error) {
 	l := s.commitLog
 	l.mmu.Lock()
 	i := slices.IndexFunc(l.manifest.sealed, func(k sealedSegment) bool { return k.id == seg.id })
@@ -325,12 +330,12 @@ func (s *Store) moveAll(ctx context.Context, seg *segment, p *pacer) (end logEnd
 			}
 		}
 		if len(m.found) >= moveKeys {
-			if err := m.move(ctx); err != nil {
+			if err := m.through(ctx, each); err != nil {
 				return end, err
 			}
 		}
 	}
-	if err := m.move(ctx); err != nil {
+	if err := m.through(ctx, each); err != nil {
 		return end, err
 	}
 	return s.logEnd(), nil
@@ -350,9 +355,17 @@ type mover struct {
 	bytes int     // of the values of live
 }
 
+// through calls f for what was found, and forgets it.
+func (m *mover) through(ctx context.Context, f func(*mover, context.Context) error) error {
+	slices.SortFunc(m.found, func(a, b moved) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.off, b.off)) })
+	err := f(m, ctx)
+	clear(m.found)
+	m.found, m.arena = m.found[:0], arena{}
+	return err
+}
+
 // move moves what is needed of what was found.
 func (m *mover) move(ctx context.Context) error {
-	slices.SortFunc(m.found, func(a, b moved) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.off, b.off)) })
 	for left := m.found; len(left) > 0; {
 		n, err := m.moveSome(ctx, left)
 		if err != nil {
@@ -360,9 +373,16 @@ func (m *mover) move(ctx context.Context) error {
 		}
 		left = left[n:]
 	}
-	clear(m.found)
-	m.found, m.arena = m.found[:0], arena{}
 	return nil
+}
+
+// needed reports whether the value is the newest of its key, in st.
+func (m *mover) needed(st *state, v *moved, e *runEntry, last *aside) (bool, error) {
+	if _, known := st.lookup(v.key); known {
+		return false, nil // trees have nothing that stands in a segment which is not replayed
+	}
+	ok, err := st.ver.find(v.key, e, last)
+	return ok && e.location == v.location, err
 }
 
 // moveSome moves what is needed of found, until the runs are not those any more that it looks it up in. It returns how many
@@ -373,14 +393,11 @@ func (m *mover) moveSome(ctx context.Context, found []moved) (n int, err error) 
 	var e runEntry
 	var last aside
 	for i, v := range found {
-		if _, known := st.lookup(v.key); known {
-			continue // trees have nothing that stands in a segment which is not replayed
-		}
-		ok, err := st.ver.find(v.key, &e, &last)
+		needed, err := m.needed(&st, &v, &e, &last)
 		if err != nil {
 			return 0, err
 		}
-		if !ok || e.location != v.location {
+		if !needed {
 			continue
 		}
 		v.value = make([]byte, v.n)
@@ -509,7 +526,51 @@ func (s *Store) Compact(ctx context.Context) error {
 	}
 	defer func() { s.compaction.turn <- struct{}{} }()
 	if err := s.compact(ctx); err != nil {
+		if isFull(err) && !errors.Is(err, store.ErrFull) {
+			err = full(err)
+		}
 		return fmt.Errorf("filestore: compact %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// compactLeast compacts segments as long as the reserve of a full disk and what it gains suffice, beginning with those of
+// which the least is needed. It does not trust what runs say, which cannot be merged without space.
+func (s *Store) compactLeast(ctx context.Context, p *pacer) error {
+	u := s.usage()
+	list := u.segs[:0]
+	for _, g := range u.segs {
+		if g.live = 0; g.kept {
+			continue
+		}
+		st := s.clone()
+		_, err := s.moveAll(ctx, g.seg, func(m *mover, ctx context.Context) error {
+			var e runEntry
+			var last aside
+			for i := range m.found {
+				needed, err := m.needed(&st, &m.found[i], &e, &last)
+				if err != nil {
+					return err
+				}
+				if needed {
+					g.live += int64(m.found[i].n) + moveOverhead
+				}
+			}
+			return nil
+		}, p)
+		st.ver.release()
+		if err != nil && !errors.As(err, new(*store.CorruptError)) {
+			return err
+		}
+		if err == nil && g.worth() {
+			list = append(list, g)
+		}
+	}
+	slices.SortFunc(list, func(a, b segmentUsage) int { return cmp.Compare(a.live, b.live) })
+	for _, g := range list {
+		if err := s.compactSegment(ctx, g.seg, p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -521,15 +582,21 @@ func (s *Store) compact(ctx context.Context) error {
 	if end := s.logEnd(); end.end > segmentHeaderSize+s.commitLog.segmentSize/64 {
 		// Nothing is moved by the next frame, but it is in a new segment, so that all others can be compacted.
 		s.commitLog.full.Store(true)
-		if _, err := s.commitMoves(ctx, nil, nil); err != nil {
+		if _, err := s.commitMoves(ctx, nil, nil); err != nil && !isFull(err) {
 			return err
 		}
 	}
-	if err := s.rewrite(ctx); err != nil {
+	p := pacer{s: s, quit: s.compaction.quit}
+	err := s.rewrite(ctx)
+	if isFull(err) {
+		if err = s.compactLeast(ctx, &p); err == nil {
+			err = s.rewrite(ctx)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	u := s.usage()
-	p := pacer{s: s, quit: s.compaction.quit}
 	var damaged []error
 	did := false
 	for _, g := range u.segs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -515,5 +516,78 @@ func TestContextEndsTheWait(t *testing.T) {
 	}
 	if got, err := dumpAfter(sim); err != nil || len(got) != 2 {
 		t.Errorf("after all:%s %v, want a and b", show(got), err)
+	}
+}
+
+// On a full disk documents can be deleted, and a compaction gives back what they took, without another opening; then the
+// reserve is there again.
+func TestDeletesOnAFullDisk(t *testing.T) {
+	tried, deletes, regained := 0, 0, int64(0)
+	for n := range size(20, 100, 1000) {
+		rng := rand.New(rand.NewPCG(uint64(n), 15))
+		sim := simfs.New()
+		o, _ := simOptions(sim, store.Sync)
+		o.SegmentSize, o.FlushKeys = 8<<10, 20
+		s := mustOpen(t, o)
+		want := map[string]string{}
+		sim.SetSpace(sim.Used() + int64(40_000+rng.IntN(40_000)))
+		var err error
+		for i := 0; err == nil; i++ {
+			k, v := fmt.Sprintf("k%03d", i), value(rng, "v", 300+rng.IntN(400))
+			if _, err = s.Commit(bg, batch(set{key: k, value: v})); err == nil {
+				want[k] = v
+			}
+			filestore.Settle(s)
+		}
+		if !errors.Is(err, store.ErrFull) {
+			t.Fatalf("fill %d: %v, want ErrFull", n, err)
+		}
+		all := slices.Sorted(maps.Keys(want))
+		refused := 0
+		for _, k := range all[:len(all)*9/10] {
+			_, err := s.Commit(bg, batch(set{key: k, del: true}))
+			switch {
+			case err == nil:
+				delete(want, k)
+				deletes++
+			case errors.Is(err, store.ErrFull):
+				refused++
+				used := sim.Used()
+				if err := s.Compact(bg); err != nil && !errors.Is(err, store.ErrFull) {
+					t.Fatalf("fill %d: Compact: %v", n, err)
+				}
+				regained += used - sim.Used()
+			default:
+				t.Fatalf("fill %d: delete: %v", n, err)
+			}
+			filestore.Settle(s)
+		}
+		tried += len(all) * 9 / 10
+		if refused > len(all)*8/10 { // the reserve is as small as the segments are
+			t.Errorf("fill %d: %d of %d deletes were refused", n, refused, len(all))
+		}
+		if got, err := dump(s); err != nil || !equal(got, want) {
+			t.Fatalf("fill %d: %v%s, want%s", n, err, show(got), show(want))
+		}
+		if after, err := dumpAfter(sim.Crash(simfs.LoseSome, rng)); err != nil || !equal(after, want) {
+			t.Fatalf("fill %d: after a crash: %v%s, want%s", n, err, show(after), show(want))
+		}
+		sim.SetSpace(-1)
+		if err := s.Compact(bg); err != nil {
+			t.Fatalf("fill %d: Compact with space: %v", n, err)
+		}
+		if !slices.Contains(sim.Names(), "RESERVE") || !slices.Contains(sim.Names(), "RESERVE2") {
+			t.Errorf("fill %d: the reserve is not there again: %v", n, sim.Names())
+		}
+		if _, err := s.Commit(bg, batch(set{key: "more", value: "v"})); err != nil {
+			t.Fatalf("fill %d: with space again: %v", n, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d of %d deletes on full disks, %d bytes regained by Compact there", deletes, tried, regained)
+	if deletes < tried/2 || regained <= 0 {
+		t.Error("deletes and Compact are of no use on a full disk")
 	}
 }

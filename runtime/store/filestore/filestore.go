@@ -291,6 +291,10 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 		}
 		return nil, err
 	}
+	size := min(spareSize, o.SegmentSize/4)
+	s.commitLog.deleteSpare = spare{fs: s.fs, log: s.log, name: deleteSpareName, size: size}
+	s.commitLog.compactSpare = spare{fs: s.fs, log: s.log, name: compactSpareName, size: size}
+	s.commitLog.takeSpares()
 	s.id = s.commitLog.manifest.store
 	s.end, s.endSeg = s.commitLog.at, s.commitLog.segment
 	s.at = s.end.position

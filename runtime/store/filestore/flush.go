@@ -131,14 +131,20 @@ func (s *Store) flusher() {
 		case <-f.quit:
 			return
 		case done := <-f.rewrites:
-			err := s.rewriteAll()
+			err := s.commitLog.compactSpare.with(s.flushAll)
 			s.flushEnded(err, nil)
+			if err == nil {
+				err = s.mergeAll()
+			}
 			done <- err
 		case <-f.kick:
-			err := s.flush(false)
+			err := s.commitLog.compactSpare.with(func() error { return s.flush(false) })
 			var merging error
 			if err == nil {
 				merging = s.mergeDue()
+			}
+			if err == nil && merging == nil {
+				s.commitLog.takeSpares()
 			}
 			s.flushEnded(err, merging)
 		}
@@ -163,10 +169,8 @@ func (s *Store) rewrite(ctx context.Context) error {
 	}
 }
 
-func (s *Store) rewriteAll() error {
-	if err := s.flushAll(); err != nil {
-		return err
-	}
+// mergeAll makes one run of all runs.
+func (s *Store) mergeAll() error {
 	s.mu.RLock()
 	runs := s.ver.runs
 	s.mu.RUnlock()

@@ -18,6 +18,7 @@ import (
 //	seg-00000007.log   segment 7 of the log; grows at its end, is never changed elsewhere
 //	run-0000002a.kv    run 42: sorted keys, with short values or places in segments
 //	cut-00000007-00012a40.bin   bytes that a recovery cut from the end of segment 7, from that offset; only for people
+//	RESERVE, RESERVE2  up to 1 MiB of nothing each: space that is given back when the disk is full, for deletes and compaction
 //	*.tmp              unfinished; removed by the next opening
 //
 // # Segment
@@ -229,7 +230,11 @@ func valueChecksum(key, value []byte) uint32 {
 var zeros [frameAlign]byte
 
 const (
-	lockName     = "LOCK"
+	lockName = "LOCK"
+
+	deleteSpareName  = "RESERVE"
+	compactSpareName = "RESERVE2"
+
 	manifestName = "MANIFEST"
 	tmpSuffix    = ".tmp"
 )

@@ -43,6 +43,8 @@ type commitLog struct {
 	syncs       bool        // a commit is synced before it is acknowledged
 	full        atomic.Bool // the segment takes no more: the next frame begins a new one
 
+	deleteSpare, compactSpare spare
+
 	segments segmentSet
 	buf      []byte // frames of a group, put together
 }
@@ -88,13 +90,12 @@ func (l *commitLog) append(commits []*commit, size int64) (touched bool, err err
 			return false, err
 		}
 	}
-	if l.at.end >= l.segmentSize || l.full.Load() {
-		if err := l.roll(); err != nil {
-			return false, err
+	if err = l.prepare(size); isFull(err) {
+		if p := l.spareFor(commits); p != nil && p.give() {
+			err = l.prepare(size)
 		}
-		l.full.Store(false)
 	}
-	if err := l.makeRoom(size); err != nil {
+	if err != nil {
 		return false, err
 	}
 	seg, at, durable := l.segment, l.at, l.segment.durable.Load()
@@ -143,6 +144,17 @@ func (l *commitLog) append(commits []*commit, size int64) (touched bool, err err
 	return false, nil
 }
 
+// prepare makes sure that the segment has room for n bytes of frames.
+func (l *commitLog) prepare(n int64) error {
+	if l.at.end >= l.segmentSize || l.full.Load() {
+		if err := l.roll(); err != nil {
+			return err
+		}
+		l.full.Store(false)
+	}
+	return l.makeRoom(n)
+}
+
 // write writes frames at off. If the disk is full all the same, because the file system could not reserve, all that was
 // written since end is taken back.
 func (l *commitLog) write(b []byte, off int64) error {
@@ -175,7 +187,11 @@ func (l *commitLog) makeRoom(n int64) error {
 	if need <= 0 {
 		return nil
 	}
-	for ask := max(need, min(l.reserve, l.segmentSize-l.space)); ; ask = max(need, ask/4) {
+	ahead := min(l.reserve, l.segmentSize-l.space)
+	if !l.deleteSpare.there() || !l.compactSpare.there() {
+		ahead = 0 // the disk was full a moment ago
+	}
+	for ask := max(need, ahead); ; ask = max(need, ask/4) {
 		err := l.segment.f.Reserve(l.space, ask)
 		if err == nil {
 			l.space += ask

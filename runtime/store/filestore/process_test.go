@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,8 @@ func childMain() (code int, ok bool) {
 	switch os.Getenv(childEnv) {
 	case "write":
 		return childWrite(dir), true
+	case "script":
+		return childScript(dir), true
 	case "open":
 		s, err := filestore.Open(bg, dir, filestore.Options{})
 		if err == nil {
@@ -45,8 +48,8 @@ func childMain() (code int, ok bool) {
 // childWrite commits with 8 writers until it is killed. Before a commit it prints "+w n", after it "=w n": writer w is
 // about to set, or has set, its counter to n.
 func childWrite(dir string) int {
-	fmt.Println(".") // the time until the kill counts from here, so that it can hit the opening too
-	s, err := filestore.Open(bg, dir, filestore.Options{SegmentSize: 64 << 10})
+	fmt.Println(".")                                                                           // the time until the kill counts from here, so that it can hit the opening too
+	s, err := filestore.Open(bg, dir, filestore.Options{SegmentSize: 64 << 10, FlushKeys: 30}) // with flushes, merges, compactions
 	if err != nil {
 		fmt.Println("!", err)
 		return 1
@@ -79,6 +82,36 @@ func childWrite(dir string) int {
 	}
 	wg.Wait()
 	return 1
+}
+
+// childScript commits in one thread, with everything that a store does beside it, and prints a line for each commit.
+func childScript(dir string) int {
+	runtime.LockOSThread()
+	for range 2 {
+		s, err := filestore.Open(bg, dir, filestore.Options{SegmentSize: 4 << 10, Reserve: 1 << 10, FlushKeys: 10})
+		if err != nil {
+			fmt.Println("!", err)
+			return 1
+		}
+		items, err := s.Get(bg, counterKey(0))
+		n, _ := strconv.Atoi(items0(items))
+		for range 30 {
+			n++
+			if err == nil {
+				_, err = s.Commit(bg, counterBatch(0, n))
+			}
+			if err != nil {
+				fmt.Println("!", err)
+				return 1
+			}
+			fmt.Println(n)
+		}
+		if err := errors.Join(s.Compact(bg), s.Close()); err != nil {
+			fmt.Println("!", err)
+			return 1
+		}
+	}
+	return 0
 }
 
 const killWriters = 8
@@ -249,7 +282,7 @@ func TestPermissions(t *testing.T) {
 
 // A symbolic link in the directory leads nowhere outside.
 func TestPlantedLinksLeadNowhere(t *testing.T) {
-	for _, name := range []string{"LOCK", "MANIFEST", "MANIFEST.tmp", "seg-00000001.log", "seg-00000001.log.tmp"} {
+	for _, name := range []string{"LOCK", "MANIFEST", "MANIFEST.tmp", "seg-00000001.log", "seg-00000001.log.tmp", "RESERVE", "RESERVE2"} {
 		outside := filepath.Join(t.TempDir(), "victim")
 		if err := os.WriteFile(outside, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
