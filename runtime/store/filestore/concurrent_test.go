@@ -144,7 +144,7 @@ func TestWritersReadersAndAPowerCut(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d rounds, %d commits in %d syncs", rounds, commits, groups)
+	proof(t, 16, "rounds", rounds, "commits", commits, "syncs", groups, "lost", 0)
 	if groups >= commits {
 		t.Errorf("%d commits took %d syncs: they did not share them", commits, groups)
 	}

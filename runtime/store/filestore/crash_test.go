@@ -206,8 +206,9 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				}
 			})
 			did := script(t, sim, mode, 1, 520, h)
-			t.Logf("%d operations, %d commits, %d segments begun, up to %d runs, %d segments compacted, %d bytes moved, %d crashes, %d of them in a recovery; on average %d commits were left",
-				sim.Ops(), h.acked.Load(), did.segments, did.runs, did.compacted, did.moved, crashes+nested, nested, kept/crashes)
+			proof(t, 1, "operations", sim.Ops(), "commits", h.acked.Load(), "segments", did.segments, "runs", did.runs, "compacted", did.compacted, "moved", did.moved,
+				"crashes", crashes, "kept", kept/crashes, "lost", 0)
+			proof(t, 2, "crashesInRecovery", nested, "lost", 0)
 			if did.segments < 3 || did.runs < 2 || did.compacted < 4 || did.moved == 0 || sim.Ops() < 500 {
 				t.Errorf("the script is too short: %+v, %d operations", did, sim.Ops())
 			}

@@ -139,7 +139,7 @@ func flipBytes(t *testing.T, sim *simfs.FS, want map[string]string, all bool) {
 			}
 		}
 	}
-	t.Logf("%d bytes in %d files, %d flips, %d detected, 0 wrong or missing answers", total, len(sim.Names()), flips, detected)
+	proof(t, 9, "bytes", total, "files", len(sim.Names()), "flips", flips, "detected", detected, "wrong", 0, "missing", 0)
 }
 
 // Each file of a closed database is cut at each byte, removed, emptied, made longer.
@@ -175,7 +175,7 @@ func TestCutOrMissingFileIsNeverAWrongAnswer(t *testing.T) {
 			try(fmt.Sprintf("with zeros from %d to %d", off, off+512), zeroed, true)
 		}
 	}
-	t.Logf("%d cases, %d detected, 0 wrong or missing answers", cases, detected)
+	proof(t, 10, "cases", cases, "detected", detected, "wrong", 0, "missing", 0)
 }
 
 // Files are swapped, doubled, replaced by older ones, and by those of another database.
@@ -227,7 +227,7 @@ func TestForeignFileIsNeverAWrongAnswer(t *testing.T) {
 		f.WriteFile(fmt.Sprintf("seg-%08x.log", len(segments)+2), sim.ReadFile(segments[0]))
 	})
 	try("the manifest of another store", func(f *simfs.FS) { f.WriteFile("MANIFEST", other.ReadFile("MANIFEST")) })
-	t.Logf("%d cases, %d detected", cases, detected)
+	proof(t, 10, "foreignFiles", cases, "detected", detected, "wrong", 0, "missing", 0)
 }
 
 // A store whose copy went on without it does not take a segment of that other future.

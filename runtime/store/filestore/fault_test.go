@@ -95,7 +95,7 @@ func TestFailedSyncThenRestartThenPowerCut(t *testing.T) {
 			t.Fatalf("run %d: after the power cut:%s\nwant%s", run, show(after), show(want))
 		}
 	}
-	t.Logf("%d runs, the unknown commit was there in %d of them, 0 acknowledged commits lost", runs, applied)
+	proof(t, 7, "runs", runs, "lost", 0, "unknownButThere", applied)
 }
 
 // After an error of any one operation, or of all from one on, the store never lies: what it acknowledges is there after
@@ -148,7 +148,8 @@ func TestErrorAtEveryOperation(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d runs, %d of them with an error while opening; what became of commits, segments and bytes: %v", runs, failedOpens, outcomes)
+	proof(t, 6, "runs", runs, "failedOpens", failedOpens, "acknowledged", outcomes["acknowledged"], "lost", 0, "unknown", outcomes["unknown"],
+		"failed", outcomes["failed"], "full", outcomes["full"], "compacted", outcomes["compacted"], "moved", outcomes["moved"])
 	for _, o := range []string{"acknowledged", "unknown", "failed", "full", "compacted", "moved"} {
 		if outcomes[o] == 0 {
 			t.Errorf("nothing was %s", o)
@@ -304,7 +305,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("fill %d: opened again: %v%s, want%s", fill, err, show(after), show(want))
 		}
 	}
-	t.Logf("%d fills, %d times full, all went on", fills, fulls)
+	proof(t, 8, "fills", fills, "timesFull", fulls, "wentOn", fulls)
 }
 
 // dumpAfter opens a store, reads all of it, and closes it.
@@ -586,7 +587,7 @@ func TestDeletesOnAFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d of %d deletes on full disks, %d bytes regained by Compact there", deletes, tried, regained)
+	proof(t, 8, "deletesOnAFullDisk", deletes, "tried", tried, "bytesRegained", regained)
 	if deletes < tried/2 || regained <= 0 {
 		t.Error("deletes and Compact are of no use on a full disk")
 	}

@@ -39,6 +39,17 @@ func size(small, ci, long int) int {
 	return small
 }
 
+// proof prints what a test of a promise has counted, as a line of JSON: the row is that of docs/promises.md, and counts are
+// names with numbers.
+func proof(t testing.TB, row int, counts ...any) {
+	t.Helper()
+	b := fmt.Appendf(nil, `{"row":%d,"test":%q`, row, t.Name())
+	for i := 0; i < len(counts); i += 2 {
+		b = fmt.Appendf(b, `,%q:%v`, counts[i], counts[i+1])
+	}
+	t.Logf("%s}", b)
+}
+
 var bg = context.Background()
 
 // quiet takes what stores log, so that a test can look at it and the output stays readable.

@@ -218,7 +218,7 @@ func TestRandomOperationsAgainstAMap(t *testing.T) {
 		seed := uint64(mode) + 100
 		m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 6)), sim: simfs.New(), mode: mode, keys: map[string]kept{}}
 		m.open()
-		steps := size(20_000, 40_000, 200_000)
+		steps := size(20_000, 60_000, 700_000)
 		for m.step = range steps {
 			switch n := m.rng.IntN(400); {
 			case n < 200:
@@ -276,7 +276,7 @@ func TestRandomOperationsAgainstAMap(t *testing.T) {
 		if err := m.s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("mode %d, seed %d: %d steps: %d commits, %d conflicts, %d pages, %d gets, %d openings, %d of them after a crash, %d calls of Compact",
-			mode, seed, steps, m.commits, m.conflicts, m.pages, m.gets, m.opens, m.crashes, m.compacts)
+		proof(t, 11, "mode", mode, "seed", seed, "steps", steps, "commits", m.commits, "conflicts", m.conflicts, "pages", m.pages, "gets", m.gets,
+			"openings", m.opens, "crashes", m.crashes, "compacts", m.compacts)
 	}
 }

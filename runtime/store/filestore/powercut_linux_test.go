@@ -147,7 +147,7 @@ func TestPowerCutsOnARealFileSystem(t *testing.T) {
 				wg.Wait()
 				d.remount()
 			}
-			t.Logf("%d power cuts, %d commits acknowledged before them, %d of the last ones of a writer lost; %d segments compacted", c.cuts, acks, lost, compacted)
+			proof(t, 3, "cuts", c.cuts, "acknowledged", acks, "lost", lost, "compacted", compacted)
 			if acks == 0 || c.mode == store.Sync && c.cuts > 200 && compacted == 0 {
 				t.Error("that is no test")
 			}
@@ -198,7 +198,7 @@ func TestKilledAtASystemCall(t *testing.T) {
 		}
 		kills++
 	}
-	t.Logf("%d kills at one of about %d calls of a thread, %d acknowledged commits, 0 lost", kills, calls, acks)
+	proof(t, 5, "kills", kills, "calls", calls, "acknowledged", acks, "lost", 0)
 	if kills < 3 || acks == 0 {
 		t.Error("that is no test")
 	}

@@ -209,7 +209,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d kills, %d acknowledged commits, 0 lost; %d more were there whose acknowledgement the kill took", kills, acks, pending)
+	proof(t, 4, "kills", kills, "acknowledged", acks, "lost", 0, "unacknowledgedButThere", pending)
 	if acks == 0 {
 		t.Error("no commit was acknowledged: the test shows nothing")
 	}

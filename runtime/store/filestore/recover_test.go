@@ -136,7 +136,7 @@ func TestTornEndAndDamageAreToldApart(t *testing.T) {
 			t.Fatalf("run %d: byte %d changed, durable up to %d: %v", run, at, mark, err)
 		}
 	}
-	t.Logf("%d torn ends opened, %d damages found, %d were behind the last mark that the crash left", torn, damaged, hidden)
+	proof(t, 9, "tornEnds", torn, "damagesFound", damaged, "behindTheLastMark", hidden)
 	if damaged < runs/2 {
 		t.Errorf("only %d damages below a mark", damaged)
 	}
