@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,14 @@ func scaleSize() int {
 		return 60_000
 	}
 	return 20_000
+}
+
+// scaleSteady returns for how long the heap is looked at.
+func scaleSteady() time.Duration {
+	if os.Getenv("KIXX_LONG") != "" {
+		return 10 * time.Minute
+	}
+	return 0
 }
 
 // heapAlloc returns the bytes of what is reachable.
@@ -119,7 +129,24 @@ func TestMoreThanFitsIntoMemory(t *testing.T) {
 	}
 	work(n / 5)
 	disk := filesIn(t, dir)
+	// What a kill would leave now: nothing is written meanwhile.
+	killed := dir + "-killed"
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
 	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	start = time.Now()
+	afterKill := must[*kixx.DB](t)(kixx.Open(ctx, "file:"+filepath.ToSlash(killed)+"?sync=none&cache=16MiB", kixx.WithCacheBytes(budget), kixx.WithLogger(slog.New(slog.DiscardHandler))))
+	openedKilled := time.Since(start)
+	if got := must[int](t)(must[*kinds.PartRepo](t)(kinds.NewPartRepo(ctx, afterKill)).Count(ctx)); got != n {
+		t.Errorf("%d documents after a kill, want %d", got, n)
+	}
+	if err := afterKill.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(killed); err != nil {
 		t.Fatal(err)
 	}
 	closed := heapAlloc() - before
@@ -138,7 +165,17 @@ func TestMoreThanFitsIntoMemory(t *testing.T) {
 	}
 	after := filesIn(t, dir)
 	db, parts, _ = open()
-	work(n / 20)
+	// It stays like that.
+	var heaps []int64
+	for end := time.Now().Add(scaleSteady()); len(heaps) < 4 || time.Now().Before(end); {
+		work(n / 20)
+		heaps = append(heaps, heapAlloc()-before)
+	}
+	half := len(heaps) / 2
+	first20, last20 := slices.Max(heaps[:half]), slices.Max(heaps[half:])
+	if last20 > first20+first20/10+4<<20 {
+		t.Errorf("the heap grows: up to %d bytes in the first half of the time, %d in the second", first20, last20)
+	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +188,9 @@ func TestMoreThanFitsIntoMemory(t *testing.T) {
 	if limit := 2*asJSON + 128<<20; disk > limit {
 		t.Errorf("%d bytes in files, more than %d", disk, limit)
 	}
-	t.Logf("%d documents, %d MB of JSON: loaded in %v, up to %d MB of heap with budgets of %d MB (%d MB closed), opened in %v, first Get %v, compacted in %v; files %.2f times the JSON, %.2f after Compact",
-		n, asJSON>>20, loaded.Round(time.Millisecond), largest>>20, 2*budget>>20, closed>>20, opened, first, compacted.Round(time.Millisecond),
-		float64(disk)/float64(asJSON), float64(after)/float64(asJSON))
+	t.Logf("%d documents, %d MB of JSON: loaded in %v, up to %d MB of heap with budgets of %d MB (%d MB closed), opened in %v, after a kill in %v, first Get %v, compacted in %v; files %.2f times the JSON, %.2f after Compact; heap at work for %v up to %d MB, then %d MB",
+		n, asJSON>>20, loaded.Round(time.Millisecond), largest>>20, 2*budget>>20, closed>>20, opened, openedKilled, first, compacted.Round(time.Millisecond),
+		float64(disk)/float64(asJSON), float64(after)/float64(asJSON), scaleSteady(), first20>>20, last20>>20)
+	t.Logf(`{"row":17,"test":"TestMoreThanFitsIntoMemory","documents":%d,"budgetBytes":%d,"heapBytes":%d,"openMicroseconds":%d,"openAfterKillMicroseconds":%d,"filesPerJSON":%.3f,"heapFirstHalf":%d,"heapSecondHalf":%d}`,
+		n, 2*budget, largest, opened.Microseconds(), openedKilled.Microseconds(), float64(after)/float64(asJSON), first20, last20)
 }

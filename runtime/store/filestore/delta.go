@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"cmp"
 	"sort"
 	"unsafe"
 
@@ -86,10 +87,11 @@ const (
 )
 
 // An arena allocates keys, short values and entries, many at a time. text and entries say how much is still to come, if
-// that is known.
+// that is known. What does not live long may be allocated in larger chunks.
 type arena struct {
 	text    int
 	entries int
+	chunk   int
 
 	bytes []byte
 	slab  []entry
@@ -101,7 +103,7 @@ func (a *arena) string(b []byte) string {
 		return ""
 	}
 	if len(b) > cap(a.bytes)-len(a.bytes) {
-		n := arenaSize
+		n := cmp.Or(a.chunk, arenaSize)
 		if a.text > 0 && a.text < n {
 			n = a.text
 		}

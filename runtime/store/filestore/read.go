@@ -23,6 +23,9 @@ func (s *Store) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
 	return q.read()
 }
 
+// keyGuess is about how long the keys of an item of a page are.
+const keyGuess = 80
+
 // maxShort is how often a page is tried under the lock, while blocks that it needs are read from the disk.
 const maxShort = 4
 
@@ -39,7 +42,7 @@ func (s *Store) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 		return p.Into, err
 	}
 	for range maxShort {
-		q := query{items: p.Into}
+		q := query{items: p.Into, arena: arena{chunk: min(max(p.Limit, 8)*keyGuess, 8<<10)}}
 		got := s.shortPage(&q, &p)
 		if got == pageDone {
 			defer q.ver.release()
