@@ -251,6 +251,7 @@ func (c *collection) loadSome(ctx context.Context, in *scope, docs []*loadDoc, e
 		if tries >= c.core.options.tries {
 			return n, &BusyError{Entity: c.name, Key: c.keyOf(docs[0].key), Tries: tries}
 		}
+		c.core.counts.retries.Add(1)
 		if err := c.core.backoff(ctx, tries-1); err != nil {
 			return n, fmt.Errorf("kixx: load %s: %w", c.name, err)
 		}

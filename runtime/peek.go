@@ -14,9 +14,13 @@ import (
 //go:noinline
 func PeekWith[P any, D any, K comparable](ctx context.Context, r *Repo[D, K], key K, wrap func(D) P) (P, error) {
 	var none P
-	k := keyBuffers.Get().(*keyBuffer)
-	defer keyBuffers.Put(k)
+	core := r.col.core
+	k := core.keys.Get().(*keyBuffer)
+	defer core.keys.Put(k)
 	k.b = r.key(k.b[:0], key)
+	if r.in == nil { // a scope counts for itself
+		core.cache.lookedUp(k)
+	}
 	e, _, err := r.col.load(ctx, r.in, k.b, true)
 	if err != nil {
 		return none, err

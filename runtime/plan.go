@@ -150,6 +150,9 @@ func (s *scan) half(ctx context.Context, r store.Reader, lo, hi []byte, n int, w
 	if s.items, err = r.Page(ctx, p); err != nil {
 		return fmt.Errorf("kixx: query of %s: %w", s.plan.col.name, err)
 	}
+	if p.Cached != nil && s.plan.col.core.limits.Coherent {
+		s.plan.col.core.cache.lookups.Add(uint64(len(s.items) - len(p.Into)))
+	}
 	return nil
 }
 

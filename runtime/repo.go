@@ -124,9 +124,13 @@ func (r *Repo[D, K]) key(b []byte, key K) []byte {
 // Get returns the document with this key, or [ErrNotFound].
 func (r *Repo[D, K]) Get(ctx context.Context, key K) (D, error) {
 	var none D
-	k := keyBuffers.Get().(*keyBuffer)
-	defer keyBuffers.Put(k)
+	core := r.col.core
+	k := core.keys.Get().(*keyBuffer)
+	defer core.keys.Put(k)
 	k.b = r.key(k.b[:0], key)
+	if r.in == nil { // a scope counts for itself
+		core.cache.lookedUp(k)
+	}
 	e, _, err := r.col.load(ctx, r.in, k.b, true)
 	if err != nil {
 		return none, err
@@ -165,6 +169,9 @@ func (r *Repo[D, K]) GetMany(ctx context.Context, keys ...K) ([]D, error) {
 
 // Has reports whether there is a document with this key.
 func (r *Repo[D, K]) Has(ctx context.Context, key K) (bool, error) {
+	if r.in == nil {
+		r.col.core.cache.lookups.Add(1)
+	}
 	e, _, err := r.col.load(ctx, r.in, r.key(nil, key), true)
 	return e != nil && (!e.deleted || r.deleted), err
 }

@@ -199,6 +199,7 @@ func (sc *scope) get(ctx context.Context, key []byte) (store.Item, error) {
 	item := store.Item{Key: key}
 	if core := sc.db.core; core.limits.Coherent {
 		// A page can take the document from the cache.
+		core.cache.lookups.Add(1)
 		p := store.Page{Lo: key, Hi: append(slices.Clip(key), 0), Limit: 1, Cached: core.cachedFunc, Into: sc.items[:0]}
 		items, err := sc.snap.Page(ctx, p)
 		if err != nil {

@@ -62,6 +62,7 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error)
 		if tries >= core.options.tries {
 			return &BusyError{Tries: tries}
 		}
+		core.counts.retries.Add(1)
 		if err := turn.wait(ctx, tries-1); err != nil {
 			return fmt.Errorf("kixx: transaction: %w while others changed what it had read", err)
 		}

@@ -310,8 +310,9 @@ func (w *writer) readBack(ctx context.Context) (applied store.Version, pending b
 	return 0, w.receipt || items[1].Version == w.changes[0].before, nil
 }
 
-// committed brings the cache up to the commit where the store does not do that.
+// committed counts the commit, and brings the cache up to it where the store does not do that.
 func (w *writer) committed(version store.Version) {
+	w.db.core.counts.commits.Add(1)
 	if w.db.core.limits.Coherent {
 		return
 	}
@@ -332,6 +333,7 @@ func (w *writer) conflict(ctx context.Context, err error) (lost bool, final erro
 	if !errors.As(err, &ce) {
 		return false, w.wrap(err)
 	}
+	w.db.core.counts.conflicts.Add(1)
 	for _, c := range w.cols {
 		if ce.Key == nil || bytes.Equal(ce.Key, c.key) {
 			if _, err := c.refresh(ctx); err != nil {

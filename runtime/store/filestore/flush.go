@@ -147,8 +147,12 @@ func (s *Store) flushEnded(err, merging error) {
 		close(f.ended)
 		f.ended = nil
 	}
+	err = errors.Join(err, merging)
+	if !errors.Is(err, store.ErrClosed) {
+		s.counts.ended(err)
+	}
 	s.mu.Unlock()
-	if err = errors.Join(err, merging); err == nil || errors.Is(err, store.ErrClosed) {
+	if err == nil || errors.Is(err, store.ErrClosed) {
 		f.wait = 0
 		return
 	}
@@ -218,12 +222,19 @@ func (s *Store) flush(must bool) error {
 	if err != nil {
 		return err
 	}
-	return s.install(r, ver.runs, func(m *manifest) {
+	err = s.install(r, ver.runs, func(m *manifest) {
 		m.replaySeg, m.replay = f.seg.id, f.frozen
 		if m.floorSeg == f.seg.id && m.floorEnd < f.frozen.end {
 			m.floorEnd, m.floorSum, m.floorSeq = f.frozen.end, f.frozen.sum, f.frozen.seq
 		}
-	}, func() { s.frozen = nil })
+	}, func() {
+		s.frozen = nil
+		s.counts.replaySeg, s.counts.replay = f.seg.id, f.frozen
+	})
+	if err == nil {
+		s.counts.flushes.Add(1)
+	}
+	return err
 }
 
 // writable returns the error after which nothing is written any more.
@@ -254,7 +265,11 @@ func (s *Store) mergeDue() error {
 	if err != nil {
 		return err
 	}
-	return s.install(r, ver.runs[n:], func(*manifest) {}, func() {})
+	if err := s.install(r, ver.runs[n:], func(*manifest) {}, func() {}); err != nil {
+		return err
+	}
+	s.counts.merges.Add(1)
+	return nil
 }
 
 // mergeCount returns how many of the runs, the newest first, are to be merged: each one that is not much larger than all

@@ -30,6 +30,8 @@ type segment struct {
 
 	syncMu  sync.Mutex
 	syncErr error // of the first sync that failed
+
+	syncs *atomic.Uint64 // of all segments; nil while it is none of the store's
 }
 
 // sync makes everything written before the call durable; end is where that ends. A sync that failed is never tried
@@ -47,6 +49,9 @@ func (g *segment) sync(end int64) error {
 	if end > g.durable.Load() {
 		g.durable.Store(end)
 	}
+	if g.syncs != nil {
+		g.syncs.Add(1)
+	}
 	return nil
 }
 
@@ -55,11 +60,14 @@ func (g *segment) sync(end int64) error {
 type segmentSet struct {
 	mu   sync.RWMutex
 	list []*segment // replaced, never changed in place
+
+	syncs atomic.Uint64 // that have returned nil
 }
 
 func (t *segmentSet) add(g *segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	g.syncs = &t.syncs
 	t.list = append(t.list[:len(t.list):len(t.list)], g)
 }
 
