@@ -142,6 +142,7 @@ func (c *collection) load(ctx context.Context, in *scope, key []byte, sure bool)
 	if err != nil {
 		return nil, false, c.wrap(key, err)
 	}
+	c.core.countItems(ctx, items)
 	item := &items[0]
 	if item.Version == store.Absent {
 		if !coherent {
@@ -167,6 +168,7 @@ func (c *collection) load(ctx context.Context, in *scope, key []byte, sure bool)
 func (c *collection) get(ctx context.Context, in *scope, keys [][]byte) (items []store.Item, mark uint64, err error) {
 	if in != nil {
 		items, err = in.getMany(ctx, c, keys)
+		c.core.countItems(ctx, items)
 		return items, noFill, err
 	}
 	if err := c.core.unbound(ctx, c.name); err != nil {
@@ -174,6 +176,7 @@ func (c *collection) get(ctx context.Context, in *scope, keys [][]byte) (items [
 	}
 	mark = c.core.cache.mark()
 	items, err = c.core.st.Get(ctx, keys...)
+	c.core.countItems(ctx, items)
 	if err != nil {
 		err = fmt.Errorf("kixx: %s: %w", c.name, err)
 	}

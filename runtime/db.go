@@ -44,6 +44,7 @@ type core struct {
 	receipts receipts
 	turns    turns
 	counts   counts
+	observer *observer       // nil: nobody wants to know
 	scopes   atomic.Int32    // transactions and snapshots that are open
 	name     string          // of the store, for errors
 	life     context.Context // ends when the database is closed
@@ -102,6 +103,7 @@ func openStore(ctx context.Context, st store.Store, name string, o options) (*DB
 		namespaces: make(map[string]*DB),
 		catalogued: make(map[string]*collection),
 		keys:       sync.Pool{New: newKeyBuffer},
+		observer:   newObserver(&o),
 	}
 	c.life, c.endLife = context.WithCancel(context.Background())
 	if c.validate == nil {

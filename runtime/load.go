@@ -43,6 +43,7 @@ func ReplaceExisting() LoadOption { return func(o *loadOptions) { o.existing = r
 // The documents are taken from docs as they are needed: a load takes little memory, however many there are. In a
 // transaction Load is one Insert after the other.
 func (r *Repo[D, K]) Load(ctx context.Context, docs iter.Seq[D], opts ...LoadOption) (int, error) {
+	ctx, op := r.col.core.begin(ctx, "Load", r.col.name, "")
 	var o loadOptions
 	for _, opt := range opts {
 		opt(&o)
@@ -62,6 +63,7 @@ func (r *Repo[D, K]) Load(ctx context.Context, docs iter.Seq[D], opts ...LoadOpt
 		}
 	}
 	l.flush(ctx)
+	op.end(l.done, l.err)
 	return l.done, l.err
 }
 

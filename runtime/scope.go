@@ -218,6 +218,7 @@ func (sc *scope) get(ctx context.Context, key []byte) (store.Item, error) {
 		item = items[0]
 	}
 	sc.read(key, item.Version)
+	sc.db.core.count(ctx, 1, int64(len(item.Value)))
 	return item, nil
 }
 
@@ -661,6 +662,7 @@ func (sc *scope) one(ctx context.Context, c *collection, place int, tuple []byte
 	r := sc.reader() // one for all: another goroutine of the transaction may write between the reads
 	get := func(key []byte) (*store.Item, error) {
 		items, err := r.Get(ctx, key)
+		c.core.countItems(ctx, items)
 		if err != nil {
 			return nil, fmt.Errorf("kixx: query of %s: %w", c.name, err)
 		}

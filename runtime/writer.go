@@ -244,6 +244,7 @@ func (w *writer) commit(ctx context.Context) error {
 		switch {
 		case err == nil:
 			w.committed(version)
+			core.countBatch(ctx, &w.batch)
 			return nil
 		case !core.limits.Settles:
 			return err
@@ -260,6 +261,7 @@ func (w *writer) commit(ctx context.Context) error {
 			return unknown
 		case applied != store.Absent:
 			w.committed(applied)
+			core.countBatch(ctx, &w.batch)
 			return nil
 		case !pending:
 			return unknown
