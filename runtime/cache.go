@@ -39,8 +39,13 @@ const cacheShards = 64
 // Each shard evicts by CLOCK (Corbató, 1968): a hand goes round and takes the first entry that was not used since it
 // last came by.
 type cache struct {
-	seed   maphash.Seed
-	seq    atomic.Uint64 // of commits whose hook has ended
+	seed maphash.Seed
+	seq  atomic.Uint64 // of commits whose hook has ended
+
+	// lookups are the calls of get, those that found nothing included. Callers count them, several at a time: one more
+	// atomic addition would make a cached Get some percent slower.
+	lookups atomic.Uint64
+
 	shards [cacheShards]cacheShard
 }
 
@@ -51,6 +56,8 @@ type cacheShard struct {
 	hand    int
 	bytes   int64
 	budget  int64
+	misses  atomic.Uint64
+	evicted uint64
 	lastSeq uint64   // of the last commit that touched the shard
 	_       [64]byte // shards on cache lines of their own
 }
@@ -69,16 +76,69 @@ func (c *cache) shard(key []byte) *cacheShard {
 	return &c.shards[maphash.Bytes(c.seed, key)%cacheShards]
 }
 
-// get returns the cached document with this key, or nil.
+// get returns the cached document with this key, or nil. The caller counts the look-up.
 func (c *cache) get(key []byte) *cached {
 	s := c.shard(key)
 	s.mu.RLock()
 	e := s.entries[string(key)]
 	s.mu.RUnlock()
-	if e != nil && !e.used.Load() { // the load spares the cores a write to a line that all of them read
+	if e == nil {
+		s.misses.Add(1)
+		return nil
+	}
+	if !e.used.Load() { // the load spares the cores a write to a line that all of them read
 		e.used.Store(true)
 	}
 	return e
+}
+
+// find is get for a document that was looked for before: it does not count.
+func (c *cache) find(key []byte) *cached {
+	s := c.shard(key)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.entries[string(key)]
+}
+
+// stats returns the counts of all shards.
+func (c *cache) stats() (out CacheStats) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.RLock()
+		out.Bytes += s.bytes
+		out.Budget += s.budget
+		out.Documents += len(s.entries)
+		out.Evictions += s.evicted
+		s.mu.RUnlock()
+		out.Misses += s.misses.Load()
+	}
+	if n := c.lookups.Load(); n > out.Misses {
+		out.Hits = n - out.Misses
+	}
+	return out
+}
+
+// A key buffer counts the first exactLookups one by one, so that small numbers are right, and then lookupStep at a time.
+const (
+	exactLookups = 256
+	lookupStep   = 64
+)
+
+// lookedUp counts a look-up of a key that was made in k.
+func (c *cache) lookedUp(k *keyBuffer) {
+	k.lookups++
+	if k.lookups%lookupStep == 0 || k.lookups <= exactLookups {
+		c.countLookups(k)
+	}
+}
+
+//go:noinline
+func (c *cache) countLookups(k *keyBuffer) {
+	if k.lookups <= exactLookups {
+		c.lookups.Add(1)
+	} else {
+		c.lookups.Add(lookupStep)
+	}
 }
 
 // mark returns what fill wants to know: call it before the read.
@@ -184,6 +244,7 @@ func (s *cacheShard) evict() {
 		}
 		if e := s.ring[s.hand]; !e.used.Swap(false) {
 			s.remove(e)
+			s.evicted++
 			return
 		}
 		s.hand++

@@ -142,6 +142,7 @@ func (c *collection) load(ctx context.Context, in *scope, key []byte, sure bool)
 	if err != nil {
 		return nil, false, c.wrap(key, err)
 	}
+	c.core.countItems(ctx, items)
 	item := &items[0]
 	if item.Version == store.Absent {
 		if !coherent {
@@ -167,6 +168,7 @@ func (c *collection) load(ctx context.Context, in *scope, key []byte, sure bool)
 func (c *collection) get(ctx context.Context, in *scope, keys [][]byte) (items []store.Item, mark uint64, err error) {
 	if in != nil {
 		items, err = in.getMany(ctx, c, keys)
+		c.core.countItems(ctx, items)
 		return items, noFill, err
 	}
 	if err := c.core.unbound(ctx, c.name); err != nil {
@@ -174,6 +176,7 @@ func (c *collection) get(ctx context.Context, in *scope, keys [][]byte) (items [
 	}
 	mark = c.core.cache.mark()
 	items, err = c.core.st.Get(ctx, keys...)
+	c.core.countItems(ctx, items)
 	if err != nil {
 		err = fmt.Errorf("kixx: %s: %w", c.name, err)
 	}
@@ -256,6 +259,7 @@ func (c *collection) write(ctx context.Context, in *scope, key []byte, prepare f
 		if err != nil {
 			return nil, err
 		}
+		c.core.cache.lookups.Add(1)
 		old, isSure, err := c.load(ctx, nil, key, sure)
 		if err != nil {
 			return nil, err
@@ -287,6 +291,7 @@ func (c *collection) write(ctx context.Context, in *scope, key []byte, prepare f
 		if tries++; tries > c.core.options.tries {
 			return nil, &BusyError{Entity: c.name, Key: c.keyOf(key), Tries: tries - 1}
 		}
+		c.core.counts.retries.Add(1)
 		if endTurn == nil {
 			endTurn, err = c.core.turns.take(ctx, key)
 		} else {
@@ -326,6 +331,7 @@ func (c *collection) writeMany(ctx context.Context, in *scope, docs []manyDoc) (
 		again := false
 		for i := range docs {
 			d := &docs[i]
+			c.core.cache.lookups.Add(1)
 			old, isSure, err := c.load(ctx, nil, d.key, sure)
 			if err != nil {
 				return err
@@ -360,6 +366,7 @@ func (c *collection) writeMany(ctx context.Context, in *scope, docs []manyDoc) (
 		if tries++; tries > c.core.options.tries {
 			return &BusyError{Entity: c.name, Key: c.keyOf(docs[0].key), Tries: tries - 1}
 		}
+		c.core.counts.retries.Add(1)
 		if err := c.core.backoff(ctx, tries-2); err != nil {
 			return c.wrap(docs[0].key, err)
 		}
@@ -375,7 +382,7 @@ func (c *collection) decoded(key []byte, item *store.Item, mark uint64) (*cached
 	if item.Version == store.Absent {
 		return nil, nil
 	}
-	if e := c.core.cache.get(key); e != nil && e.version == item.Version {
+	if e := c.core.cache.find(key); e != nil && e.version == item.Version {
 		return e, nil
 	}
 	e, err := c.decode(key, item.Value, item.Version)

@@ -33,6 +33,7 @@ type core struct {
 	options  options
 	validate *validator.Validate
 	cache    *cache
+	keys     sync.Pool // of *keyBuffer
 	// cachedFunc is lookup, made once: a method value would be made anew for each page.
 	cachedFunc func(key []byte) (any, store.Version, bool)
 
@@ -42,6 +43,8 @@ type core struct {
 	closed   atomic.Bool
 	receipts receipts
 	turns    turns
+	counts   counts
+	observer *observer       // nil: nobody wants to know
 	scopes   atomic.Int32    // transactions and snapshots that are open
 	name     string          // of the store, for errors
 	life     context.Context // ends when the database is closed
@@ -99,6 +102,8 @@ func openStore(ctx context.Context, st store.Store, name string, o options) (*DB
 		receipts:   receipts{owner: newBatchID()},
 		namespaces: make(map[string]*DB),
 		catalogued: make(map[string]*collection),
+		keys:       sync.Pool{New: newKeyBuffer},
+		observer:   newObserver(&o),
 	}
 	c.life, c.endLife = context.WithCancel(context.Background())
 	if c.validate == nil {

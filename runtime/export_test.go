@@ -1,6 +1,10 @@
 package kixx
 
-import "github.com/kixxgen/kixxgen/runtime/gen"
+import (
+	"slices"
+
+	"github.com/kixxgen/kixxgen/runtime/gen"
+)
 
 // ForgeCursor returns a cursor of q with a position of the caller's making, sealed as if q had made it.
 func ForgeCursor[E any, K comparable](q Query[E, K], position []byte) Cursor {
@@ -46,4 +50,16 @@ func Without[D any, K comparable](s *Schema[D, K], name string) *Schema[D, K] {
 		return all.append(b)
 	}
 	return &old
+}
+
+// MarkStale lets a repository believe that an index is stale.
+func MarkStale[D any, K comparable](r *Repo[D, K], index string) {
+	reg := r.col.reg.Load()
+	stale := &registration{version: reg.version, header: reg.header, schema: reg.schema, schemas: reg.schemas, indexes: slices.Clone(reg.indexes)}
+	for i, ix := range r.col.indexes {
+		if ix.Name == index {
+			stale.indexes[i].kept, stale.indexes[i].ready = false, false
+		}
+	}
+	r.col.reg.Store(stale)
 }

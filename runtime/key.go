@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -77,9 +76,12 @@ func isCatalogue(key []byte) bool {
 
 // A keyBuffer is where a key is made that is only looked up. A buffer on the stack would not stay there: the functions
 // that append to it are values.
-type keyBuffer struct{ b []byte }
+type keyBuffer struct {
+	b       []byte
+	lookups uint32 // that were made with it, see [cache.lookedUp]
+}
 
-var keyBuffers = sync.Pool{New: func() any { return &keyBuffer{b: make([]byte, 0, 128)} }}
+func newKeyBuffer() any { return &keyBuffer{b: make([]byte, 0, 128)} }
 
 // hasKey reports whether the key of d is key, which may be a time of any location.
 func (r *Repo[D, K]) hasKey(d D, key K) bool {

@@ -43,6 +43,7 @@ func ReplaceExisting() LoadOption { return func(o *loadOptions) { o.existing = r
 // The documents are taken from docs as they are needed: a load takes little memory, however many there are. In a
 // transaction Load is one Insert after the other.
 func (r *Repo[D, K]) Load(ctx context.Context, docs iter.Seq[D], opts ...LoadOption) (int, error) {
+	ctx, op := r.col.core.begin(ctx, "Load", r.col.name, "")
 	var o loadOptions
 	for _, opt := range opts {
 		opt(&o)
@@ -62,6 +63,7 @@ func (r *Repo[D, K]) Load(ctx context.Context, docs iter.Seq[D], opts ...LoadOpt
 		}
 	}
 	l.flush(ctx)
+	op.end(l.done, l.err)
 	return l.done, l.err
 }
 
@@ -251,6 +253,7 @@ func (c *collection) loadSome(ctx context.Context, in *scope, docs []*loadDoc, e
 		if tries >= c.core.options.tries {
 			return n, &BusyError{Entity: c.name, Key: c.keyOf(docs[0].key), Tries: tries}
 		}
+		c.core.counts.retries.Add(1)
 		if err := c.core.backoff(ctx, tries-1); err != nil {
 			return n, fmt.Errorf("kixx: load %s: %w", c.name, err)
 		}

@@ -71,7 +71,7 @@ func MergeWith[D any, K comparable](ctx context.Context, r *Repo[D, K], base, mi
 	if mine, err = r.copyOf(mine); err != nil {
 		return none, err
 	}
-	return r.Update(ctx, key, func(theirs D) error {
+	return r.updateAs(ctx, "Merge", key, func(theirs D) error {
 		stored := *r.schema.Meta(theirs).Rev
 		if began.n > stored.n || began.incarnation != 0 && began.incarnation != stored.incarnation {
 			return &ConflictError{Entity: r.schema.Name, Key: key, Given: began, Stored: stored}

@@ -54,6 +54,7 @@ func (r *Repo[D, K]) Migrate(ctx context.Context, o MigrateOptions) (Report[K], 
 	if r.in != nil {
 		return report, fmt.Errorf("kixx: migrate %s: %w: the repository is bound to a %s, and a migration takes commits of its own", r.schema.Name, ErrTxScope, r.in.kind())
 	}
+	ctx, op := r.col.core.begin(ctx, "Migrate", r.col.name, "")
 	err := r.col.migrateAll(ctx, o, func(id []byte, err error) error {
 		key, _, kerr := r.schema.ReadKey(id)
 		if kerr != nil {
@@ -64,6 +65,7 @@ func (r *Repo[D, K]) Migrate(ctx context.Context, o MigrateOptions) (Report[K], 
 	}, func(p MigrateProgress) {
 		report.Total, report.Migrated, report.Unchanged = p.Total, p.Migrated, p.Unchanged
 	})
+	op.end(report.Migrated, err)
 	return report, err
 }
 
@@ -81,6 +83,7 @@ func (c *collection) migrateAll(ctx context.Context, o MigrateOptions, failed fu
 	m := migration{c: c, dry: o.DryRun, failed: failed}
 	for {
 		items, err := c.core.st.Page(ctx, store.Page{Lo: lo, Hi: hi, Limit: size})
+		c.core.countItems(ctx, items)
 		if err == nil && len(items) > 0 {
 			err = m.batch(ctx, items)
 		}

@@ -21,12 +21,15 @@ type options struct {
 	portable   bool
 	cursorKeys [][]byte
 
+	observers []Observer
+	slow      time.Duration // negative: nothing is logged
+
 	pointGuards bool
 	build       BuildMode
 }
 
 func newOptions(opts []Option) options {
-	o := options{cacheBytes: 256 << 20, tries: 20, now: time.Now}
+	o := options{cacheBytes: 256 << 20, tries: 20, now: time.Now, slow: -1}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -36,12 +39,30 @@ func newOptions(opts []Option) options {
 	return o
 }
 
-// WithClock sets the clock behind created and updated fields and generated keys. It is called by whoever writes, also at
-// the same time. The store measures its own work by the clock of the system all the same.
+// WithClock sets the clock behind created and updated fields, generated keys, and the durations that an [Observer] gets. It
+// is called by whoever writes, also at the same time. The store measures its own work by the clock of the system all the same.
 func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
 // WithLogger sets where the database logs. The default is [slog.Default].
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.store.Logger = l } }
+
+// WithObserver lets f be told of each operation when it has ended, for metrics and traces. Given several times, all are told.
+// f is called by the goroutine of the operation, so it should be quick, and by several at a time; it may ask [DB.Stats], but
+// it should not use the database for more: that is an operation again. If f panics, the operation is not affected, and
+// the first panic is logged.
+//
+// Operations are the methods of a repository that read or write, the reading methods of a query, Tx and Snapshot. What one of
+// them does by means of another one is a part of it, except for what a function of the application does: hooks, and the
+// functions of Tx and Snapshot. An operation ended by a panic of such a function is not told of; nor is a Watch, see
+// [Stats].Watchers. Without an observer it costs nothing.
+func WithObserver(f Observer) Option {
+	return func(o *options) { o.observers = append(o.observers, f) }
+}
+
+// SlowLog logs each operation that takes d or longer, at the level Warn, with the message "kixx: slow operation" and what
+// an [Operation] has. 0 logs all. What the body of a loop over [Query.All] takes does not count; what the functions that
+// are given to Update, Tx, Snapshot and Load take does.
+func SlowLog(d time.Duration) Option { return func(o *options) { o.slow = max(d, 0) } }
 
 // WithValidator uses v, with the application's own rules, instead of a validator with the required-struct rule.
 func WithValidator(v *validator.Validate) Option { return func(o *options) { o.validator = v } }

@@ -14,15 +14,26 @@ import (
 //go:noinline
 func PeekWith[P any, D any, K comparable](ctx context.Context, r *Repo[D, K], key K, wrap func(D) P) (P, error) {
 	var none P
-	k := keyBuffers.Get().(*keyBuffer)
-	defer keyBuffers.Put(k)
+	core := r.col.core
+	var op *operation
+	if core.observer != nil { // without a call where nobody wants to know
+		ctx, op = core.begin(ctx, "Peek", r.col.name, "")
+	}
+	k := core.keys.Get().(*keyBuffer)
 	k.b = r.key(k.b[:0], key)
+	if r.in == nil { // a scope counts for itself
+		core.cache.lookedUp(k)
+	}
 	e, _, err := r.col.load(ctx, r.in, k.b, true)
+	core.keys.Put(k) // a panic loses it, which does no harm
+	if err == nil && (e == nil || r.hidden(e)) {
+		err = r.notFound(key, e)
+	}
+	if op != nil {
+		op.end(one(err == nil), err)
+	}
 	if err != nil {
 		return none, err
-	}
-	if e == nil || r.hidden(e) {
-		return none, r.notFound(key, e)
 	}
 	return wrap(e.doc.(D)), nil
 }

@@ -150,6 +150,11 @@ func (s *scan) half(ctx context.Context, r store.Reader, lo, hi []byte, n int, w
 	if s.items, err = r.Page(ctx, p); err != nil {
 		return fmt.Errorf("kixx: query of %s: %w", s.plan.col.name, err)
 	}
+	core, fresh := s.plan.col.core, s.items[len(p.Into):]
+	core.countItems(ctx, fresh)
+	if p.Cached != nil && core.limits.Coherent {
+		core.cache.lookups.Add(uint64(len(fresh)))
+	}
 	return nil
 }
 
@@ -205,6 +210,18 @@ const (
 	inSnapshot                     // several, of one snapshot; they may be done anew
 	inSnapshotOnce                 // several, which are handed out at once; on coherent stores
 )
+
+// begin begins an operation that runs p.
+func (p *plan) begin(ctx context.Context, name string) (context.Context, *operation) {
+	if p.col.core.observer == nil {
+		return ctx, nil
+	}
+	index := ""
+	if p.ix != documents && !p.col.indexes[p.ix].keys {
+		index = p.col.indexes[p.ix].Name
+	}
+	return p.col.core.begin(ctx, name, p.col.name, index)
+}
 
 // run calls read with a scan of the plan and a reader. What was read counts only if the index was the same afterwards: it
 // may be set to stale at any time by a writer that does not keep it, and may be wrong from then on. Else read begins

@@ -92,18 +92,33 @@ func (q Query[E, K]) Page(ctx context.Context) (Page[E], error) {
 	if q.src.fixed != nil {
 		return fixedPage(q)
 	}
+	var op *operation
+	if q.p.col.core.observer != nil {
+		ctx, op = q.p.begin(ctx, "Page")
+	}
 	n := pageSize(q.p.limit)
 	var page Page[E]
 	var err error
-	if q.p.in == nil && q.p.pageMode() == direct {
+	if q.p.in == nil && q.p.pageMode() == direct { // as onePage, without a copy of the plan
 		page, err = readPage(ctx, q.p, q.src, n)
 	} else {
 		page, err = snapshotPage(ctx, q.p, q.src, n)
+	}
+	if op != nil {
+		op.end(len(page.Items), err)
 	}
 	if err != nil {
 		return Page[E]{Items: []E{}}, err
 	}
 	return page, nil
+}
+
+// onePage reads a page of up to n elements.
+func onePage[E any, K comparable](ctx context.Context, p plan, src *source[E, K], n int) (Page[E], error) {
+	if p.in == nil && p.pageMode() == direct {
+		return readPage(ctx, p, src, n)
+	}
+	return snapshotPage(ctx, p, src, n)
 }
 
 // readPage reads a page that is one read of the store. It is run written out, for this one case without an allocation.
@@ -145,6 +160,7 @@ func (q Query[E, K]) Keys(ctx context.Context) (Page[K], error) {
 	if q.src.fixed != nil {
 		return fixedKeys(q)
 	}
+	ctx, op := q.p.begin(ctx, "Keys")
 	var out Page[K]
 	n := pageSize(q.p.limit)
 	mode := direct
@@ -180,19 +196,29 @@ func (q Query[E, K]) Keys(ctx context.Context) (Page[K], error) {
 		return nil
 	})
 	if err != nil {
-		return Page[K]{Items: []K{}}, err
+		out = Page[K]{Items: []K{}}
 	}
-	return out, nil
+	op.end(len(out.Items), err)
+	return out, err
 }
 
 // First returns the first element, or [ErrNotFound].
 //
 //go:noinline
 func (q Query[E, K]) First(ctx context.Context) (E, error) {
-	page, err := q.Limit(1).Page(ctx)
+	var page Page[E]
+	var err error
+	var op *operation
+	if q.src.fixed != nil {
+		page, err = fixedPage(q.Limit(1))
+	} else {
+		ctx, op = q.p.begin(ctx, "First")
+		page, err = onePage(ctx, q.p, q.src, 1)
+	}
 	if err == nil && len(page.Items) == 0 {
 		err = fmt.Errorf("kixx: query of %s: %w", q.entity(), ErrNotFound)
 	}
+	op.end(one(err == nil), err)
 	if err != nil {
 		var none E
 		return none, err
@@ -208,7 +234,10 @@ func (q Query[E, K]) First(ctx context.Context) (E, error) {
 // meets them again: collect the keys first there.
 //
 //go:noinline
-func (q Query[E, K]) All(ctx context.Context) iter.Seq2[E, error] {
+func (q Query[E, K]) All(ctx context.Context) iter.Seq2[E, error] { return all(ctx, q, "All") }
+
+// all is All as a part of an operation with this name.
+func all[E any, K comparable](ctx context.Context, q Query[E, K], name string) iter.Seq2[E, error] {
 	return func(yield func(E, error) bool) {
 		var none E
 		if q.src.fixed != nil {
@@ -223,12 +252,26 @@ func (q Query[E, K]) All(ctx context.Context) iter.Seq2[E, error] {
 			}
 			return
 		}
+		ctx, op := q.p.begin(ctx, name)
+		found := 0
+		yieldSome := func(items []E) bool {
+			op.leave()
+			for _, e := range items {
+				found++
+				if !yield(e, nil) {
+					return false
+				}
+			}
+			op.enter()
+			return true
+		}
 		var err error
 		if q.p.in != nil || q.p.cheapSnapshots() {
-			err = allOfSnapshot(ctx, q.p, q.src, yield)
+			err = allOfSnapshot(ctx, q.p, q.src, yieldSome)
 		} else {
-			err = allByPages(ctx, q, yield)
+			err = allByPages(ctx, q, yieldSome)
 		}
+		op.end(found, err)
 		if err != nil {
 			yield(none, err)
 		}
@@ -246,8 +289,8 @@ func nextChunk(left int) int {
 	return min(left, chunk)
 }
 
-// allOfSnapshot yields elements of one snapshot. It returns nil if yield has returned false.
-func allOfSnapshot[E any, K comparable](ctx context.Context, p plan, src *source[E, K], yield func(E, error) bool) error {
+// allOfSnapshot yields elements of one snapshot, a chunk at a time. It returns nil if yield has returned false.
+func allOfSnapshot[E any, K comparable](ctx context.Context, p plan, src *source[E, K], yield func([]E) bool) error {
 	return p.run(ctx, inSnapshotOnce, func(s *scan, r store.Reader) error {
 		if err := s.skip(ctx, r, p.offset); err != nil {
 			return err
@@ -263,12 +306,7 @@ func allOfSnapshot[E any, K comparable](ctx context.Context, p plan, src *source
 			if next != "" {
 				s.next(n - 1)
 			}
-			for _, e := range items {
-				if !yield(e, nil) {
-					return nil
-				}
-			}
-			if next == "" {
+			if !yield(items) || next == "" {
 				return nil
 			}
 			if left != noLimit {
@@ -281,20 +319,12 @@ func allOfSnapshot[E any, K comparable](ctx context.Context, p plan, src *source
 
 // allByPages yields one page after the other. Each is a query of its own, which checks its index before anything of it is
 // handed out. It returns nil if yield has returned false.
-func allByPages[E any, K comparable](ctx context.Context, q Query[E, K], yield func(E, error) bool) error {
+func allByPages[E any, K comparable](ctx context.Context, q Query[E, K], yield func([]E) bool) error {
 	for left := q.p.limit; left != 0; {
 		n := nextChunk(left)
-		page, err := q.Limit(n).Page(ctx)
-		if err != nil {
+		page, err := onePage(ctx, q.p, q.src, n)
+		if err != nil || !yield(page.Items) || page.Next == "" {
 			return err
-		}
-		for _, e := range page.Items {
-			if !yield(e, nil) {
-				return nil
-			}
-		}
-		if page.Next == "" {
-			return nil
 		}
 		q = q.Offset(0).After(page.Next)
 		if left != noLimit {
@@ -309,7 +339,7 @@ func allByPages[E any, K comparable](ctx context.Context, q Query[E, K], yield f
 //go:noinline
 func (q Query[E, K]) Collect(ctx context.Context) ([]E, error) {
 	out := []E{}
-	for e, err := range q.All(ctx) {
+	for e, err := range all(ctx, q, "Collect") {
 		if err != nil {
 			return nil, err
 		}
@@ -327,6 +357,7 @@ func (q Query[E, K]) Count(ctx context.Context) (int, error) {
 		return len(q.src.fixed.items), q.src.fixed.err
 	}
 	q.p.after, q.p.offset = "", 0
+	ctx, op := q.p.begin(ctx, "Count")
 	count := 0
 	mode := direct
 	if q.p.cheapSnapshots() || q.p.halves() {
@@ -346,9 +377,10 @@ func (q Query[E, K]) Count(ctx context.Context) (int, error) {
 		}
 	})
 	if err != nil {
-		return 0, err
+		count = 0
 	}
-	return count, nil
+	op.end(count, err)
+	return count, err
 }
 
 // AllKeys returns the key of every document that q finds, one page after the other: unlike [Query.All] not of one
@@ -443,7 +475,9 @@ func documentsOf[E any, K comparable](ctx context.Context, s *scan, r store.Read
 	if n == 0 {
 		return nil, nil
 	}
-	return r.Get(ctx, full...)
+	docs, err := r.Get(ctx, full...)
+	s.plan.col.core.countItems(ctx, docs)
+	return docs, err
 }
 
 // docKey returns the full key of the document that an item is about.

@@ -230,13 +230,18 @@ func (c *collection) place(ix *Index) int {
 //
 //go:noinline
 func GetUnique[D any, K comparable](ctx context.Context, r *Repo[D, K], ix *Index, tuple []byte) (D, error) {
+	ctx, op := r.col.core.begin(ctx, "GetUnique", r.col.name, ix.Name)
+	d, err := getUnique(ctx, r, ix, tuple)
+	op.end(one(err == nil), err)
+	return d, err
+}
+
+func getUnique[D any, K comparable](ctx context.Context, r *Repo[D, K], ix *Index, tuple []byte) (none D, err error) {
 	if r.in != nil {
 		return uniqueIn(ctx, r, ix, tuple)
 	}
-	q := IndexQuery(r, ix, tuple)
-	page, err := q.Limit(1).Page(ctx)
+	page, err := onePage(ctx, r.plan(ix, tuple), r.docs, 1)
 	if err != nil {
-		var none D
 		return none, err
 	}
 	if len(page.Items) == 0 {

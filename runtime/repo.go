@@ -124,55 +124,81 @@ func (r *Repo[D, K]) key(b []byte, key K) []byte {
 // Get returns the document with this key, or [ErrNotFound].
 func (r *Repo[D, K]) Get(ctx context.Context, key K) (D, error) {
 	var none D
-	k := keyBuffers.Get().(*keyBuffer)
-	defer keyBuffers.Put(k)
+	core := r.col.core
+	var op *operation
+	if core.observer != nil { // without a call where nobody wants to know
+		ctx, op = core.begin(ctx, "Get", r.col.name, "")
+	}
+	k := core.keys.Get().(*keyBuffer)
 	k.b = r.key(k.b[:0], key)
+	if r.in == nil { // a scope counts for itself
+		core.cache.lookedUp(k)
+	}
 	e, _, err := r.col.load(ctx, r.in, k.b, true)
+	core.keys.Put(k) // a panic loses it, which does no harm
+	if err == nil && (e == nil || e.deleted && !r.deleted) {
+		err = r.notFound(key, e)
+	}
+	if op != nil {
+		op.end(one(err == nil), err)
+	}
 	if err != nil {
 		return none, err
-	}
-	if e == nil || e.deleted && !r.deleted {
-		return none, r.notFound(key, e)
 	}
 	return r.schema.Clone(e.doc.(D)), nil
 }
 
 // GetMany returns the documents with these keys, in their order and all of one snapshot; nil where there is none.
 func (r *Repo[D, K]) GetMany(ctx context.Context, keys ...K) ([]D, error) {
+	ctx, op := r.col.core.begin(ctx, "GetMany", r.col.name, "")
+	docs, found, err := r.getMany(ctx, keys)
+	op.end(found, err)
+	return docs, err
+}
+
+// getMany is GetMany; found is how many there are.
+func (r *Repo[D, K]) getMany(ctx context.Context, keys []K) (docs []D, found int, err error) {
 	full := make([][]byte, len(keys))
 	for i, key := range keys {
 		full[i] = r.key(nil, key)
 	}
-	docs := make([]D, len(keys))
+	docs = make([]D, len(keys))
 	if len(keys) == 0 {
-		return docs, nil
+		return docs, 0, nil
 	}
 	items, mark, err := r.col.get(ctx, r.in, full)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for i := range items {
 		e, err := r.col.decoded(full[i], &items[i], mark)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if e != nil && (!e.deleted || r.deleted) {
 			docs[i] = r.schema.Clone(e.doc.(D))
+			found++
 		}
 	}
-	return docs, nil
+	return docs, found, nil
 }
 
 // Has reports whether there is a document with this key.
 func (r *Repo[D, K]) Has(ctx context.Context, key K) (bool, error) {
+	ctx, op := r.col.core.begin(ctx, "Has", r.col.name, "")
+	if r.in == nil {
+		r.col.core.cache.lookups.Add(1)
+	}
 	e, _, err := r.col.load(ctx, r.in, r.key(nil, key), true)
-	return e != nil && (!e.deleted || r.deleted), err
+	has := e != nil && (!e.deleted || r.deleted)
+	op.end(one(has), err)
+	return has, err
 }
 
 // Insert stores a new document. If there is one with its key already, the error is [ErrExists]. The document's Rev is
 // not looked at. With a key,auto field that is empty, the key is made.
 func (r *Repo[D, K]) Insert(ctx context.Context, doc D) (D, error) {
-	return r.set(ctx, doc, func(key K, _ Rev, old *cached) error {
+	return r.set(ctx, "Insert", doc, func(key K, _ Rev, old *cached) error {
 		if old != nil {
 			return r.exists(key, old)
 		}
@@ -183,7 +209,7 @@ func (r *Repo[D, K]) Insert(ctx context.Context, doc D) (D, error) {
 // Set stores the document if its Rev is the stored one. The zero Rev says that there is none yet. Else the error is a
 // [*ConflictError], which matches [ErrConflict].
 func (r *Repo[D, K]) Set(ctx context.Context, doc D) (D, error) {
-	return r.set(ctx, doc, r.current)
+	return r.set(ctx, "Set", doc, r.current)
 }
 
 // current is the rule of Set.
@@ -211,11 +237,18 @@ func (r *Repo[D, K]) current(key K, given Rev, old *cached) error {
 func (r *Repo[D, K]) Overwrite(ctx context.Context, doc D) (D, error) {
 	live := *r
 	live.deleted = false // what is written is not deleted
-	return live.set(ctx, doc, func(K, Rev, *cached) error { return nil })
+	return live.set(ctx, "Overwrite", doc, func(K, Rev, *cached) error { return nil })
 }
 
-// set stores a copy of doc where allow has no objection.
-func (r *Repo[D, K]) set(ctx context.Context, doc D, allow func(key K, given Rev, old *cached) error) (D, error) {
+// set is the operation that stores a copy of doc where allow has no objection.
+func (r *Repo[D, K]) set(ctx context.Context, name string, doc D, allow func(key K, given Rev, old *cached) error) (D, error) {
+	ctx, op := r.col.core.begin(ctx, name, r.col.name, "")
+	d, err := r.setOne(ctx, doc, allow)
+	op.end(one(err == nil), err)
+	return d, err
+}
+
+func (r *Repo[D, K]) setOne(ctx context.Context, doc D, allow func(key K, given Rev, old *cached) error) (D, error) {
 	var none D
 	first, err := r.firstCopy(ctx, doc)
 	if err != nil {
@@ -441,7 +474,12 @@ func (r *Repo[D, K]) afterSet(ctx context.Context, d D) (err error) {
 // replace the whole struct, but not its key. Its Rev is put right afterwards. If change fails, its error comes back as
 // it is and nothing is changed. If there is no such document, the error is [ErrNotFound].
 func (r *Repo[D, K]) Update(ctx context.Context, key K, change func(D) error) (D, error) {
-	return r.update(ctx, key, change, func(old *cached) error {
+	return r.updateAs(ctx, "Update", key, change)
+}
+
+// updateAs is Update as a part of an operation with this name.
+func (r *Repo[D, K]) updateAs(ctx context.Context, name string, key K, change func(D) error) (D, error) {
+	return r.update(ctx, name, key, change, func(old *cached) error {
 		if old == nil || r.hidden(old) {
 			return r.notFound(key, old)
 		}
@@ -452,7 +490,7 @@ func (r *Repo[D, K]) Update(ctx context.Context, key K, change func(D) error) (D
 // UpdateIf is Update for a caller that saw the document at rev, as with If-Match: if the stored revision is another one,
 // the error is [ErrConflict]. The zero Rev matches no document.
 func (r *Repo[D, K]) UpdateIf(ctx context.Context, key K, rev Rev, change func(D) error) (D, error) {
-	return r.update(ctx, key, change, func(old *cached) error {
+	return r.update(ctx, "UpdateIf", key, change, func(old *cached) error {
 		if old == nil || r.hidden(old) {
 			return r.notFound(key, old)
 		}
@@ -462,7 +500,7 @@ func (r *Repo[D, K]) UpdateIf(ctx context.Context, key K, rev Rev, change func(D
 
 // Upsert is Update, but where there is no document change gets a new one: its key is set, its Rev is zero.
 func (r *Repo[D, K]) Upsert(ctx context.Context, key K, change func(D) error) (D, error) {
-	return r.update(ctx, key, change, func(old *cached) error {
+	return r.update(ctx, "Upsert", key, change, func(old *cached) error {
 		if r.hidden(old) {
 			return r.exists(key, old)
 		}
@@ -470,7 +508,14 @@ func (r *Repo[D, K]) Upsert(ctx context.Context, key K, change func(D) error) (D
 	})
 }
 
-func (r *Repo[D, K]) update(ctx context.Context, key K, change func(D) error, allow func(old *cached) error) (D, error) {
+func (r *Repo[D, K]) update(ctx context.Context, name string, key K, change func(D) error, allow func(old *cached) error) (D, error) {
+	ctx, op := r.col.core.begin(ctx, name, r.col.name, "")
+	d, err := r.updateOne(ctx, key, change, allow)
+	op.end(one(err == nil), err)
+	return d, err
+}
+
+func (r *Repo[D, K]) updateOne(ctx context.Context, key K, change func(D) error, allow func(old *cached) error) (D, error) {
 	var none D
 	full, err := r.newKey(key)
 	if err != nil {
@@ -512,15 +557,16 @@ func (r *Repo[D, K]) update(ctx context.Context, key K, change func(D) error, al
 
 // Delete removes the document, or returns [ErrNotFound].
 func (r *Repo[D, K]) Delete(ctx context.Context, key K) error {
-	return r.remove(ctx, key, func(*cached) error { return nil })
+	return r.remove(ctx, "Delete", key, func(*cached) error { return nil })
 }
 
 // DeleteIf removes the document if rev is the stored revision, else the error is [ErrConflict].
 func (r *Repo[D, K]) DeleteIf(ctx context.Context, key K, rev Rev) error {
-	return r.remove(ctx, key, func(old *cached) error { return r.current(key, rev, old) })
+	return r.remove(ctx, "DeleteIf", key, func(old *cached) error { return r.current(key, rev, old) })
 }
 
-func (r *Repo[D, K]) remove(ctx context.Context, key K, allow func(old *cached) error) error {
+func (r *Repo[D, K]) remove(ctx context.Context, name string, key K, allow func(old *cached) error) error {
+	ctx, op := r.col.core.begin(ctx, name, r.col.name, "")
 	_, err := r.col.write(ctx, r.in, r.key(nil, key), func(old *cached) (any, error) {
 		if old == nil || r.hidden(old) {
 			return nil, r.notFound(key, old)
@@ -533,6 +579,7 @@ func (r *Repo[D, K]) remove(ctx context.Context, key K, allow func(old *cached) 
 		}
 		return r.marked(old), nil
 	})
+	op.end(one(err == nil), err)
 	return err
 }
 
@@ -546,6 +593,13 @@ func (r *Repo[D, K]) beforeDelete(ctx context.Context, old *cached) error {
 // SetMany is Set for several documents of different keys, all or none. Unique values may change hands among them. The
 // commit must fit the limits of the store.
 func (r *Repo[D, K]) SetMany(ctx context.Context, docs ...D) ([]D, error) {
+	ctx, op := r.col.core.begin(ctx, "SetMany", r.col.name, "")
+	out, err := r.setMany(ctx, docs)
+	op.end(len(out), err)
+	return out, err
+}
+
+func (r *Repo[D, K]) setMany(ctx context.Context, docs []D) ([]D, error) {
 	many := make([]manyDoc, len(docs))
 	keys := make(map[K]bool, len(docs))
 	var none D

@@ -199,6 +199,7 @@ func (sc *scope) get(ctx context.Context, key []byte) (store.Item, error) {
 	item := store.Item{Key: key}
 	if core := sc.db.core; core.limits.Coherent {
 		// A page can take the document from the cache.
+		core.cache.lookups.Add(1)
 		p := store.Page{Lo: key, Hi: append(slices.Clip(key), 0), Limit: 1, Cached: core.cachedFunc, Into: sc.items[:0]}
 		items, err := sc.snap.Page(ctx, p)
 		if err != nil {
@@ -217,6 +218,7 @@ func (sc *scope) get(ctx context.Context, key []byte) (store.Item, error) {
 		item = items[0]
 	}
 	sc.read(key, item.Version)
+	sc.db.core.count(ctx, 1, int64(len(item.Value)))
 	return item, nil
 }
 
@@ -660,6 +662,7 @@ func (sc *scope) one(ctx context.Context, c *collection, place int, tuple []byte
 	r := sc.reader() // one for all: another goroutine of the transaction may write between the reads
 	get := func(key []byte) (*store.Item, error) {
 		items, err := r.Get(ctx, key)
+		c.core.countItems(ctx, items)
 		if err != nil {
 			return nil, fmt.Errorf("kixx: query of %s: %w", c.name, err)
 		}

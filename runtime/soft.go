@@ -36,6 +36,13 @@ func WithDeleted[D any, K comparable](r *SoftRepo[D, K]) SoftRepo[D, K] {
 // Restore takes the mark off a document, which is what it was before, with a revision of its own; hooks and validation run
 // as for any write. A document that is not marked is returned as it is. If there is none, the error is [ErrNotFound].
 func (r *SoftRepo[D, K]) Restore(ctx context.Context, key K) (D, error) {
+	ctx, op := r.col.core.begin(ctx, "Restore", r.col.name, "")
+	d, err := r.restore(ctx, key)
+	op.end(one(err == nil), err)
+	return d, err
+}
+
+func (r *SoftRepo[D, K]) restore(ctx context.Context, key K) (D, error) {
 	var none D
 	var asItIs D
 	stored, err := r.col.write(ctx, r.in, r.key(nil, key), func(old *cached) (any, error) {
@@ -71,12 +78,14 @@ var errAsItIs = fmt.Errorf("kixx: nothing to do")
 // Purge removes a document for good, marked or not: its key and its unique values are free afterwards, and a document that
 // is made with its key is another one. If there is none, the error is [ErrNotFound].
 func (r *SoftRepo[D, K]) Purge(ctx context.Context, key K) error {
+	ctx, op := r.col.core.begin(ctx, "Purge", r.col.name, "")
 	_, err := r.col.write(ctx, r.in, r.key(nil, key), func(old *cached) (any, error) {
 		if old == nil {
 			return nil, r.notFound(key, nil)
 		}
 		return nil, r.beforeDelete(ctx, old)
 	})
+	op.end(one(err == nil), err)
 	return err
 }
 

@@ -41,6 +41,15 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error)
 	if err := core.unbound(ctx, "transaction"); err != nil {
 		return err
 	}
+	ctx, op := core.begin(ctx, "Tx", "", "")
+	written, err := db.tryTx(ctx, f)
+	op.end(written, err)
+	return err
+}
+
+// tryTx is Tx; written is how many documents were.
+func (db *DB) tryTx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) (written int, err error) {
+	core := db.core
 	core.scopes.Add(1)
 	defer core.scopes.Add(-1)
 	turn := txTurn{core: core}
@@ -50,20 +59,21 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error)
 		if err == nil {
 			var lost []byte
 			if lost, err = sc.commit(ctx); err == nil && lost == nil {
-				return sc.afterCommit(ctx)
+				return len(sc.order), sc.afterCommit(ctx)
 			}
 			turn.key = lost
 		}
 		switch {
 		case sc.again != nil && ctx.Err() == nil: // f may have hidden it
 		case err != nil:
-			return err
+			return 0, err
 		}
 		if tries >= core.options.tries {
-			return &BusyError{Tries: tries}
+			return 0, &BusyError{Tries: tries}
 		}
+		core.counts.retries.Add(1)
 		if err := turn.wait(ctx, tries-1); err != nil {
-			return fmt.Errorf("kixx: transaction: %w while others changed what it had read", err)
+			return 0, fmt.Errorf("kixx: transaction: %w while others changed what it had read", err)
 		}
 	}
 }
@@ -226,16 +236,19 @@ func (db *DB) Snapshot(ctx context.Context, f func(ctx context.Context, s *Snaps
 	if err := core.unbound(ctx, "snapshot"); err != nil {
 		return err
 	}
+	ctx, op := core.begin(ctx, "Snapshot", "", "")
 	core.scopes.Add(1)
 	defer core.scopes.Add(-1)
 	sc := newScope(db, false)
 	s := &Snapshot{sc}
 	sc.public = s
-	return core.st.Snapshot(ctx, func(r store.SnapshotReader) error {
+	err := core.st.Snapshot(ctx, func(r store.SnapshotReader) error {
 		sc.snap, sc.token = r, r.Token()
 		defer sc.end()
 		return f(sc.mark(ctx), s)
 	})
+	op.end(0, err)
+	return err
 }
 
 // A Token is a position in the history of a database, from which a watch goes on. It is text, and may be kept for as long

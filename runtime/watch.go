@@ -83,6 +83,8 @@ func (c *collection) watch(ctx context.Context, in *scope, from Token) iter.Seq2
 	h := c.reg.Load().header
 	events := c.core.st.Watch(ctx, store.Token(from), slices.Clone(h[:]))
 	return func(yield func(feedItem, error) bool) {
+		c.core.counts.watchers.Add(1)
+		defer c.core.counts.watchers.Add(-1)
 		for ev, err := range events {
 			item := feedItem{key: ev.Key, token: Token(ev.Token)}
 			switch {

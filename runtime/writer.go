@@ -244,6 +244,7 @@ func (w *writer) commit(ctx context.Context) error {
 		switch {
 		case err == nil:
 			w.committed(version)
+			core.countBatch(ctx, &w.batch)
 			return nil
 		case !core.limits.Settles:
 			return err
@@ -260,6 +261,7 @@ func (w *writer) commit(ctx context.Context) error {
 			return unknown
 		case applied != store.Absent:
 			w.committed(applied)
+			core.countBatch(ctx, &w.batch)
 			return nil
 		case !pending:
 			return unknown
@@ -310,8 +312,9 @@ func (w *writer) readBack(ctx context.Context) (applied store.Version, pending b
 	return 0, w.receipt || items[1].Version == w.changes[0].before, nil
 }
 
-// committed brings the cache up to the commit where the store does not do that.
+// committed counts the commit, and brings the cache up to it where the store does not do that.
 func (w *writer) committed(version store.Version) {
+	w.db.core.counts.commits.Add(1)
 	if w.db.core.limits.Coherent {
 		return
 	}
@@ -332,6 +335,7 @@ func (w *writer) conflict(ctx context.Context, err error) (lost bool, final erro
 	if !errors.As(err, &ce) {
 		return false, w.wrap(err)
 	}
+	w.db.core.counts.conflicts.Add(1)
 	for _, c := range w.cols {
 		if ce.Key == nil || bytes.Equal(ce.Key, c.key) {
 			if _, err := c.refresh(ctx); err != nil {

@@ -15,6 +15,8 @@ type blockCache struct {
 	budget int64
 	used   atomic.Int64
 
+	hits, misses atomic.Uint64
+
 	mu    sync.Mutex
 	runs  []*run
 	run   int // where the hand is

@@ -288,6 +288,9 @@ func (s *Store) write(g *group) {
 // written ends stage S of g: wmu is held. If g failed, nothing of it is pending any more. The commits in the queue, whose
 // guards have seen it, fail as well: they are returned as a group.
 func (s *Store) written(g *group) (failed *group) {
+	if g.size > 0 {
+		s.counts.wrote(g.err)
+	}
 	if g.err == nil {
 		if g.size > 0 {
 			s.idle.wrote(s)
@@ -315,6 +318,7 @@ func (s *Store) failQueue(err error) *group {
 func (s *Store) fail(err error) {
 	if s.failed == nil {
 		s.failed = err
+		s.counts.erred(err)
 		s.log.Error("filestore: a write failed; reads go on, writes do not until the store is opened again", "dir", s.dir, "err", err)
 	}
 }

@@ -129,6 +129,11 @@ func (s *Store) compactor() {
 		case <-c.kick:
 		}
 		err := s.compactDue()
+		if !errors.Is(err, store.ErrClosed) {
+			s.mu.Lock()
+			s.counts.compacting.ended(err)
+			s.mu.Unlock()
+		}
 		if err != nil {
 			c.setOver(false) // waiting would not help
 		}
@@ -201,10 +206,6 @@ func (u *usage) dead() int64 { return u.size - u.live }
 
 // usage looks at the segments that are not replayed any more.
 func (s *Store) usage() (u usage) {
-	l := s.commitLog
-	l.mmu.Lock()
-	sealed := l.manifest.sealed
-	l.mmu.Unlock()
 	s.mu.RLock()
 	ver := s.ver.acquire()
 	s.mu.RUnlock()
@@ -217,18 +218,17 @@ func (s *Store) usage() (u usage) {
 	}
 	s.compaction.mu.Lock()
 	defer s.compaction.mu.Unlock()
-	for _, k := range sealed {
-		seg := ver.segment(k.id)
-		if k.id >= ver.replay || seg == nil {
-			continue
+	for _, seg := range ver.segs {
+		if seg.id >= ver.replay {
+			break
 		}
-		size := k.end - segmentHeaderSize
-		g := segmentUsage{seg, size, min(live[k.id], size), s.compaction.kept[k.id] != nil}
+		size := seg.end - segmentHeaderSize
+		g := segmentUsage{seg, size, min(live[seg.id], size), s.compaction.kept[seg.id] != nil}
 		u.segs = append(u.segs, g)
 		u.size += g.size
 		u.live += g.live
 	}
-	u.slack = l.segmentSize / 2
+	u.slack = s.commitLog.segmentSize / 2
 	if u.dead() <= u.live/2+u.slack {
 		return u
 	}
@@ -303,13 +303,8 @@ func (s *Store) logEnd() logEnd {
 //
 // each is called with some of the values in the segment at a time.
 func (s *Store) moveAll(ctx context.Context, seg *segment, each func(*mover, context.Context) error, p *pacer) (end logEnd, err error) {
-	l := s.commitLog
-	l.mmu.Lock()
-	i := slices.IndexFunc(l.manifest.sealed, func(k sealedSegment) bool { return k.id == seg.id })
-	size := l.manifest.sealed[i].end
-	l.mmu.Unlock()
-	m := mover{s: s, seg: seg, pacer: p, scan: scanner{seg: seg, size: size}}
-	for off := int64(segmentHeaderSize); off < size; {
+	m := mover{s: s, seg: seg, pacer: p, scan: scanner{seg: seg, size: seg.end}}
+	for off := int64(segmentHeaderSize); off < seg.end; {
 		if err := p.over(ctx); err != nil {
 			return end, err
 		}

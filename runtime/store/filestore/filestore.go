@@ -162,6 +162,7 @@ type Store struct {
 	compaction compaction
 	blocks     blockCache
 	nextRun    runID // the last number of a run; of the flusher
+	counts     counts
 
 	commitLog *commitLog // of the S role, but for its manifest
 	kick      chan struct{}
@@ -299,6 +300,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.end, s.endSeg = s.commitLog.at, s.commitLog.segment
 	s.at = s.end.position
 	s.recent.keep, s.recent.floor = keepRecent, s.at
+	s.counts.opened(&s.commitLog.manifest)
 	s.workers.Add(4)
 	go s.syncer()
 	go s.publisher()

@@ -193,8 +193,15 @@ func (s *Store) flushEnded(err, merging error) {
 		close(f.ended)
 		f.ended = nil
 	}
+	err = errors.Join(err, merging)
+	if !errors.Is(err, store.ErrClosed) {
+		s.counts.flushing.ended(err)
+	}
 	s.mu.Unlock()
-	if err = errors.Join(err, merging); err == nil || errors.Is(err, store.ErrClosed) {
+	if err != nil {
+		s.counts.erred(err)
+	}
+	if err == nil || errors.Is(err, store.ErrClosed) {
 		f.wait = 0
 		return
 	}
@@ -273,10 +280,17 @@ func (s *Store) flush(must bool) error {
 	if err != nil {
 		return err
 	}
-	return s.install(r, ver.runs, func(m *manifest) {
+	err = s.install(r, ver.runs, func(m *manifest) {
 		m.replaySeg, m.replay = f.seg.id, f.frozen
 		m.raiseFloor(f.seg, f.frozen)
-	}, func() { s.frozen = nil })
+	}, func() {
+		s.frozen = nil
+		s.counts.replaySeg, s.counts.replay = f.seg.id, f.frozen
+	})
+	if err == nil {
+		s.counts.flushes.Add(1)
+	}
+	return err
 }
 
 // writable returns the error after which nothing is written any more.
@@ -315,7 +329,11 @@ func (s *Store) merge(n int, p *pacer) error {
 	if err != nil {
 		return err
 	}
-	return s.install(r, ver.runs[n:], func(*manifest) {}, func() {})
+	if err := s.install(r, ver.runs[n:], func(*manifest) {}, func() {}); err != nil {
+		return err
+	}
+	s.counts.merges.Add(1)
+	return nil
 }
 
 // mergeCount returns how many of the runs, the newest first, are to be merged: each one that is not much larger than all

@@ -260,7 +260,7 @@ func (l *commitLog) roll() error {
 	if next.f, err = l.fs.OpenFile(next.name, os.O_RDWR); err != nil {
 		return fmt.Errorf("begin %s: %w", next.name, err)
 	}
-	old.seal(l.at.seq)
+	old.seal(l.at.seq, l.at.end)
 	l.segments.add(next)
 	if err := installTmp(l.fs, manifestName); err != nil {
 		return fmt.Errorf("begin %s: manifest: %w", next.name, err)

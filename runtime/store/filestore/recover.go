@@ -92,10 +92,10 @@ func (s *Store) recover(ctx context.Context) error {
 		limit := int64(-1)
 		if i+1 < len(segs) && segs[i+1].id != seg.id+1 { // the one behind it was removed
 			k := slices.IndexFunc(m.sealed, func(k sealedSegment) bool { return k.id == seg.id })
-			seg.seal(m.sealed[k].last)
+			seg.seal(m.sealed[k].last, m.sealed[k].end)
 		} else if i+1 < len(heads) {
 			limit = heads[i+1].prevEnd
-			seg.seal(heads[i+1].prevSeq)
+			seg.seal(heads[i+1].prevSeq, limit)
 			if heads[i+1].fresh {
 				s.history = heads[i+1].prevSeq
 			}

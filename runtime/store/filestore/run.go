@@ -372,9 +372,13 @@ func (r *run) parseIndex(b []byte, at int64) error {
 // resident returns block i if it is in memory, else nil.
 func (r *run) resident(i int) *block {
 	b := r.blocks[i].Load()
-	if b != nil && !b.used.Load() {
+	if b == nil {
+		return nil
+	}
+	if !b.used.Load() {
 		b.used.Store(true)
 	}
+	r.cache.hits.Add(1)
 	return b
 }
 
@@ -383,6 +387,7 @@ func (r *run) block(i int) (*block, error) {
 	if b := r.resident(i); b != nil {
 		return b, nil
 	}
+	r.cache.misses.Add(1)
 	b, err := r.readBlock(i)
 	if err == nil && r.blocks[i].CompareAndSwap(nil, b) {
 		r.cache.added(b)

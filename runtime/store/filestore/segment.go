@@ -24,6 +24,7 @@ type segment struct {
 
 	sealed atomic.Bool // no commit is added any more
 	last   uint64      // then: its last commit, or the one before the segment if it has none
+	end    int64       // then: where its frames end
 
 	// durable is the offset up to which a sync has returned. It only grows.
 	durable atomic.Int64
@@ -31,7 +32,8 @@ type segment struct {
 	syncMu  sync.Mutex
 	syncErr error // of the first sync that failed
 
-	refs atomic.Int64 // versions that have it
+	refs  atomic.Int64   // versions that have it
+	syncs *atomic.Uint64 // of all segments; nil while it is none of the store's
 }
 
 // sync makes everything written before the call durable; end is where that ends. A sync that failed is never tried
@@ -49,6 +51,9 @@ func (g *segment) sync(end int64) error {
 	if end > g.durable.Load() {
 		g.durable.Store(end)
 	}
+	if g.syncs != nil {
+		g.syncs.Add(1)
+	}
 	return nil
 }
 
@@ -58,11 +63,14 @@ type segmentSet struct {
 	mu      sync.RWMutex
 	list    []*segment // replaced, never changed in place
 	removed []*segment // that somebody may still read
+
+	syncs atomic.Uint64 // that have returned nil
 }
 
 func (t *segmentSet) add(g *segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	g.syncs = &t.syncs
 	t.list = append(t.list[:len(t.list):len(t.list)], g)
 }
 
@@ -116,9 +124,9 @@ func (t *segmentSet) from(seq uint64) *segment {
 // has reports whether g is still one of the segments.
 func (t *segmentSet) has(g *segment) bool { return slices.Contains(t.all(), g) }
 
-// seal says that seq is the last commit in the segment.
-func (g *segment) seal(seq uint64) {
-	g.last = seq
+// seal says that seq is the last commit in the segment, whose frames end at end.
+func (g *segment) seal(seq uint64, end int64) {
+	g.last, g.end = seq, end
 	g.sealed.Store(true)
 }
 

@@ -37,7 +37,7 @@ func (s *Store) succeed(r *replay, last *segment) error {
 		return fmt.Errorf("begin %s: %w", next.name, err)
 	}
 	if last != nil {
-		last.seal(h.prevSeq)
+		last.seal(h.prevSeq, h.prevEnd)
 	}
 	l.segments.add(next)
 	m := l.manifest.withFloor(next, at)

@@ -80,6 +80,16 @@ func New(o store.Options) *Store {
 // Limits returns what the store can do: all there is, with values of at most 16 MiB and commits of at most 64 MiB.
 func (s *Store) Limits() store.Limits { return limits }
 
+// Stats implements [store.StatsReporter]. A closed store has no keys.
+func (s *Store) Stats() store.Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return store.Stats{}
+	}
+	return store.Stats{MemoryKeys: s.tree.Len()}
+}
+
 // OnPublish implements [store.Store].
 func (s *Store) OnPublish(call func(b *store.Batch, v store.Version)) (cancel func()) {
 	h := &hook{call}
