@@ -9,6 +9,7 @@ import (
 
 	kixx "github.com/kixxgen/kixxgen/runtime"
 	"github.com/kixxgen/kixxgen/runtime/internal/kinds"
+	"github.com/kixxgen/kixxgen/runtime/store/filestore"
 )
 
 // A backup has the documents of all namespaces, and both of its forms are databases whose indexes fit.
@@ -38,6 +39,15 @@ func TestBackupHasAllNamespaces(t *testing.T) {
 		}
 	}
 	check(copied)
+	var archive bytes.Buffer
+	if err := db.BackupTo(ctx, &archive); err != nil {
+		t.Fatal(err)
+	}
+	restored := filepath.Join(dir, "restored")
+	if err := filestore.Restore(ctx, restored, &archive); err != nil {
+		t.Fatal(err)
+	}
+	check(restored)
 	if err := db.Backup(ctx, copied); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a second backup to the same directory: %v", err)
 	}

@@ -196,8 +196,7 @@ func newCut(ver *version, segs []*segment, seg *segment, end point, m manifest) 
 	if !slices.EqualFunc(m.runs, ver.runs, func(k manifestRun, r *run) bool { return k.id == r.id }) {
 		return nil, false
 	}
-	sealed := m.sealed
-	m.sealed = nil
+	var sealed []sealedSegment
 	for _, g := range segs {
 		f := backupFile{name: g.name, f: g.f}
 		switch {
@@ -206,18 +205,19 @@ func newCut(ver *version, segs []*segment, seg *segment, end point, m manifest) 
 		case g == seg:
 			f.size = end.end
 		default:
-			i := slices.IndexFunc(sealed, func(k sealedSegment) bool { return k.id == g.id })
-			if i < 0 {
+			k, ok := m.sealedAs(g.id)
+			if !ok {
 				return nil, false
 			}
-			f.size, f.whole = sealed[i].end, true
-			m.sealed = append(m.sealed, sealed[i])
+			f.size, f.whole = k.end, true
+			sealed = append(sealed, k)
 		}
 		c.files = append(c.files, f)
 	}
 	for _, r := range slices.Backward(ver.runs) {
 		c.files = append(c.files, backupFile{name: r.name, f: r.f, size: r.size, whole: true})
 	}
+	m.sealed = sealed
 	m = m.withFloor(seg, end)
 	m.loose = false
 	c.manifest, c.header = m.newHistory()

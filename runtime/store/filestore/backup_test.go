@@ -365,7 +365,7 @@ func TestBackupIsAnotherHistory(t *testing.T) {
 	checkResync(t, mustOpen(t, o), tokens)
 }
 
-func tokenOf(t *testing.T, s store.Store) (token store.Token) {
+func tokenOf(t testing.TB, s store.Store) (token store.Token) {
 	t.Helper()
 	if err := s.Snapshot(bg, func(r store.SnapshotReader) error {
 		token = r.Token()

@@ -3,6 +3,7 @@ package filestore
 import (
 	"context"
 	"encoding/binary"
+	"io"
 	"runtime"
 	"slices"
 	"testing"
@@ -217,4 +218,12 @@ func Blocks(t testing.TB, fsys FS, name string) []int64 {
 	}
 	defer r.f.Close()
 	return r.offsets[:len(r.offsets)-1]
+}
+
+// UnpackInto is Restore to an FS.
+func UnpackInto(ctx context.Context, to FS, r io.Reader) error {
+	if err := unpack(ctx, to, r); err != nil {
+		return err
+	}
+	return settle(ctx, to)
 }

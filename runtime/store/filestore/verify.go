@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,7 +195,15 @@ func segmentsOf(m *manifest, there []segID) (ids []segID) {
 	if len(ids) > 0 {
 		next = max(next, ids[len(ids)-1]+1)
 	}
-	for ; next <= m.floorSeg || slices.Contains(there, next); next++ {
+	missing := 0
+	for ; next > 0 && missing < maxDamages; next++ { // a manifest from elsewhere can name as many as it likes
+		_, ok := slices.BinarySearch(there, next)
+		if !ok && next > m.floorSeg {
+			break
+		}
+		if !ok {
+			missing++
+		}
 		ids = append(ids, next)
 	}
 	return ids
@@ -250,10 +259,19 @@ func sealedEnd(m *manifest, g, next *segmentFile) int64 {
 	if next != nil && next.good && next.id == g.id+1 {
 		return next.head.prevEnd
 	}
-	if i := slices.IndexFunc(m.sealed, func(k sealedSegment) bool { return k.id == g.id }); i >= 0 {
-		return m.sealed[i].end
+	if k, ok := m.sealedAs(g.id); ok {
+		return k.end
 	}
 	return -1
+}
+
+// sealedAs returns what the manifest says of a sealed segment.
+func (m *manifest) sealedAs(id segID) (k sealedSegment, ok bool) {
+	i, ok := slices.BinarySearchFunc(m.sealed, id, func(k sealedSegment, id segID) int { return cmp.Compare(k.id, id) })
+	if !ok {
+		return k, false
+	}
+	return m.sealed[i], true
 }
 
 // segment checks segment i.
@@ -397,10 +415,8 @@ func (c *segmentCheck) successor(h *segmentHeader) {
 	case c.at.chain != h.chain && !h.fresh:
 		c.damage(-1, "it ends with chain %08x, its successor says %08x", c.at.chain, h.chain)
 	}
-	if i := slices.IndexFunc(c.v.m.sealed, func(k sealedSegment) bool { return k.id == c.g.id }); i >= 0 {
-		if k := c.v.m.sealed[i]; k.end != h.prevEnd || k.last != h.prevSeq {
-			c.damage(-1, "its successor seals it at %d with commit %d, the manifest says %d and %d", h.prevEnd, h.prevSeq, k.end, k.last)
-		}
+	if k, ok := c.v.m.sealedAs(c.g.id); ok && (k.end != h.prevEnd || k.last != h.prevSeq) {
+		c.damage(-1, "its successor seals it at %d with commit %d, the manifest says %d and %d", h.prevEnd, h.prevSeq, k.end, k.last)
 	}
 }
 
@@ -481,7 +497,7 @@ func (v *verifier) run(r *run) error {
 // located checks the value of an entry that stands in a segment.
 func (v *verifier) located(r *run, e *runEntry) error {
 	v.report.Values++
-	i, ok := slices.BinarySearchFunc(v.segs, e.location.seg, func(g *segmentFile, id segID) int { return int(int64(g.id) - int64(id)) })
+	i, ok := slices.BinarySearchFunc(v.segs, e.location.seg, func(g *segmentFile, id segID) int { return cmp.Compare(g.id, id) })
 	if !ok {
 		v.report.add(Damage{File: segmentName(e.location.seg), Offset: int64(e.location.off), Key: slices.Clone(e.key),
 			What: fmt.Sprintf("the value of key %x in %s stands here, and the file is not there", e.key, r.name)})
