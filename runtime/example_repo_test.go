@@ -1,12 +1,15 @@
 package kixx_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	kixx "github.com/kixxgen/kixxgen/runtime"
@@ -52,6 +55,45 @@ func ExampleDB_Verify() {
 	db, _ := shelfOf(ctx)
 	defer db.Close()
 	fmt.Println(db.Verify(ctx)) // every index against its documents
+	// Output: <nil>
+}
+
+func ExampleDB_Backup() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := kixx.Open(ctx, "file:"+filepath.Join(dir, "data"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	fmt.Println(db.Backup(ctx, filepath.Join(dir, "monday"))) // others may write meanwhile
+
+	monday, err := kixx.Open(ctx, "file:"+filepath.Join(dir, "monday"))
+	fmt.Println(err)
+	monday.Close()
+	// Output:
+	// <nil>
+	// <nil>
+}
+
+func ExampleDB_BackupTo() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := kixx.Open(ctx, "file:"+filepath.Join(dir, "data"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	var archive bytes.Buffer // or a file, or the body of a request
+	fmt.Println(db.BackupTo(ctx, &archive))
 	// Output: <nil>
 }
 

@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"time"
 )
@@ -125,6 +126,18 @@ type Store interface {
 
 	// Close waits for the commits that are under way, then frees what the store holds. A second Close returns nil.
 	Close() error
+}
+
+// A Backuper is a [Store] that can copy itself while it is used. Stores of engines that have tools of their own for this leave
+// it out.
+type Backuper interface {
+	// Backup copies the store to the directory dir, which must be empty or not there, and makes all of it durable. The copy is
+	// the state behind one commit, and has what was acknowledged before the call. Opening it begins a new history: tokens of
+	// the store make a watch of the copy begin with [EventResync]. If there is an error, what was written is removed again.
+	Backup(ctx context.Context, dir string) error
+
+	// BackupTo writes the same as one stream. A stream that ends early cannot be taken for a whole one.
+	BackupTo(ctx context.Context, w io.Writer) error
 }
 
 // A Page says what to read of a range.

@@ -3,6 +3,7 @@ package filestore
 import (
 	"context"
 	"encoding/binary"
+	"io"
 	"runtime"
 	"slices"
 	"testing"
@@ -194,4 +195,57 @@ func MarkIn(b []byte) (frames int, mark int64) {
 		}
 	}
 	return frames, mark
+}
+
+// BackupInto is Backup to an FS.
+func BackupInto(ctx context.Context, s *Store, to FS) error { return s.backupInto(ctx, to) }
+
+// OpenOS opens a directory of the operating system.
+func OpenOS(dir string) (FS, error) { return openOS(dir) }
+
+// Delta returns how many keys are in the newest tree.
+func Delta(s *Store) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.delta.Len()
+}
+
+// VerifyFS is Verify of an FS.
+func VerifyFS(ctx context.Context, fsys FS) (Report, error) { return verify(ctx, readOnly{FS: fsys}) }
+
+// Frames returns where the frames of a segment begin.
+func Frames(b []byte) (offs []int64) {
+	salt := binary.LittleEndian.Uint32(b[28:])
+	for off := int64(segmentHeaderSize); off+frameHeaderSize <= int64(len(b)); {
+		h, err := parseFrameHeader(b[off:], off, salt)
+		if err != nil {
+			break
+		}
+		offs = append(offs, off)
+		off += h.size()
+	}
+	return offs
+}
+
+// Blocks returns where the blocks of a run begin.
+func Blocks(t testing.TB, fsys FS, name string) []int64 {
+	id, _ := parseRunName(name)
+	m, ok, err := readManifest(fsys)
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	r, err := openLoneRun(fsys, id, m.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.f.Close()
+	return r.offsets[:len(r.offsets)-1]
+}
+
+// UnpackInto is Restore to an FS.
+func UnpackInto(ctx context.Context, to FS, r io.Reader) error {
+	if err := unpack(ctx, to, r); err != nil {
+		return err
+	}
+	return settle(ctx, to)
 }

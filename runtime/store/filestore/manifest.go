@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -114,6 +113,7 @@ func parseManifest(b []byte) (m manifest, err error) {
 	if m.floorSeg != 0 && (m.floorSeg < m.replaySeg || m.floorEnd < segmentHeaderSize) {
 		return m, fmt.Errorf("durable up to offset %d of segment %d: no such place", m.floorEnd, m.floorSeg)
 	}
+	seen := make(map[runID]bool)
 	for range runs {
 		r := manifestRun{
 			id:   runID(binary.LittleEndian.Uint32(list)),
@@ -121,9 +121,10 @@ func parseManifest(b []byte) (m manifest, err error) {
 			size: int64(binary.LittleEndian.Uint64(list[8:])),
 			sum:  binary.LittleEndian.Uint32(list[16:]),
 		}
-		if r.id == 0 || r.size < 0 || slices.ContainsFunc(m.runs, func(o manifestRun) bool { return o.id == r.id }) {
+		if r.id == 0 || r.size < 0 || seen[r.id] {
 			return m, fmt.Errorf("the manifest's entry for run %d is there twice or has no size", r.id)
 		}
+		seen[r.id] = true
 		m.runs = append(m.runs, r)
 		list = list[manifestRunSize:]
 	}

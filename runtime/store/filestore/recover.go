@@ -57,8 +57,8 @@ func (s *Store) recover(ctx context.Context) error {
 		return err
 	}
 	if !ok {
-		if len(ids) > 0 {
-			return &store.CorruptError{File: manifestName, Offset: -1, What: fmt.Sprintf("the file is missing, and there are %d segments", len(ids))}
+		if len(ids)+len(runs) > 0 {
+			return &store.CorruptError{File: manifestName, Offset: -1, What: fmt.Sprintf("the file is missing, and there are %d segments and %d runs", len(ids), len(runs))}
 		}
 		m = manifest{store: newUUID(), generation: 1, replaySeg: 1, replay: point{end: segmentHeaderSize}}
 		if err := m.write(s.fs); err != nil {
