@@ -146,12 +146,12 @@ type backupFile struct {
 // cut takes the state that is published. What is in it is on the disk as well.
 func (s *Store) cut(ctx context.Context) (*cut, error) {
 	for {
+		m := s.commitLog.current()
 		s.mu.RLock()
 		ver, seg, end := s.ver.acquire(), s.endSeg, s.end
-		segs := s.commitLog.segments.all()
 		s.mu.RUnlock()
-		c, ok := newCut(ver, segs, seg, end, s.commitLog.current())
-		if ok {
+		c, ok := newCut(ver, seg, end, m)
+		if ok && s.commitLog.current().generation == m.generation {
 			err := s.syncCut(seg, end.end)
 			if err == nil {
 				return c, nil
@@ -191,17 +191,15 @@ func (l *commitLog) current() manifest {
 
 // newCut returns the cut through a version and the log up to end of seg. ok is false if the manifest is not the one of the
 // version: it was read after it.
-func newCut(ver *version, segs []*segment, seg *segment, end point, m manifest) (c *cut, ok bool) {
+func newCut(ver *version, seg *segment, end point, m manifest) (c *cut, ok bool) {
 	c = &cut{ver: ver}
 	if !slices.EqualFunc(m.runs, ver.runs, func(k manifestRun, r *run) bool { return k.id == r.id }) {
 		return nil, false
 	}
 	var sealed []sealedSegment
-	for _, g := range segs {
+	for _, g := range ver.segs {
 		f := backupFile{name: g.name, f: g.f}
 		switch {
-		case g.id > seg.id: // begun behind the cut
-			continue
 		case g == seg:
 			f.size = end.end
 		default:

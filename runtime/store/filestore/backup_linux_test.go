@@ -157,7 +157,7 @@ func TestBackupLeavesNothingOpen(t *testing.T) {
 			t.Errorf("a cut file: %v, %v", r, err)
 		}
 	}
-	if after := count(); after != before {
+	if after := count(); after > before {
 		t.Errorf("%d files are open, %d were before", after, before)
 	}
 	names, err := filepath.Glob(filepath.Join(dir, "*.tmp"))

@@ -208,7 +208,7 @@ func populated(t *testing.T, mode store.DurabilityMode, commits int) (s *filesto
 	t.Helper()
 	sim = simfs.New()
 	o, _ := simOptions(sim, mode)
-	o.FlushKeys = 30
+	o.FlushKeys, o.SegmentSize = 30, 1<<10
 	s = mustOpen(t, o)
 	rng := rand.New(rand.NewPCG(1, 12))
 	h := &history{states: []map[string]string{{}}}
@@ -311,7 +311,13 @@ func TestErrorAtEveryOperationOfABackup(t *testing.T) {
 			}
 		}
 	}
-	for n := range 5 { // so many files are copied
+	copied := 0
+	for _, name := range source.Names() {
+		if strings.HasPrefix(name, "seg-") || strings.HasPrefix(name, "run-") {
+			copied++
+		}
+	}
+	for n := range copied {
 		at := source.Ops() + n + 1
 		source.FailAt(at, syscall.EIO)
 		to := simfs.New()
