@@ -137,6 +137,10 @@ func (p *parser) wrongf(format string, args ...any) error {
 func (p *parser) where() string {
 	var b strings.Builder
 	for i, step := range p.path {
+		if i == 20 {
+			b.WriteString(".…")
+			break
+		}
 		if i > 0 && step[0] != '[' {
 			b.WriteByte('.')
 		}
@@ -201,7 +205,7 @@ func (p *parser) elements(f func(i int) error) error {
 // value reads a JSON value and appends it to b as a value of type t is stored.
 func (p *parser) value(b []byte, t *typ, depth int) ([]byte, error) {
 	if depth > maxDepth {
-		return nil, p.wrong(gen.ErrDepth)
+		return nil, p.wrong(errDeep)
 	}
 	for t.kind == pointerKind {
 		t = t.elem
@@ -608,7 +612,7 @@ func (t *typ) nearest(name string) string {
 // any reads a value without a type, as appendAny wrote it.
 func (p *parser) any(b []byte, depth int) ([]byte, error) {
 	if depth > maxDepth {
-		return nil, p.wrong(gen.ErrDepth)
+		return nil, p.wrong(errDeep)
 	}
 	tok, err := p.next()
 	if err != nil {

@@ -35,10 +35,12 @@ import (
 // maxDepth bounds the nesting of values.
 const maxDepth = 500
 
+var errDeep = fmt.Errorf("it is nested more than %d levels deep", maxDepth)
+
 // appendJSON reads a stored value of type t from the start of b and appends it to j as JSON.
 func (t *typ) appendJSON(j, b []byte, depth int) (_, rest []byte, err error) {
 	if depth > maxDepth {
-		return nil, nil, gen.ErrDepth
+		return nil, nil, errDeep
 	}
 	if msgp.NextType(b) == msgp.NilType {
 		return append(j, "null"...), b[1:], nil
