@@ -22,8 +22,8 @@ func (*dumpCommand) Help() string {
 
 Load takes such lines, and stores the same documents with the same revisions. Times are RFC 3339, bytes are base64,
 numbers have all their digits. What JSON has no form for is an object with one name that begins with $, as
-{"$float":"NaN"}; fields that the schema does not know are in "$unknown". A document that lacks a migration is written as
-it is, with the "level" it is at.
+{"$float":"NaN"}; fields that the schema does not know are in "$unknown". A document that lacks a migration, which
+only the application has, is written without, with the "level" it is at.
 
 The files stay as they are. The database must not be open elsewhere.
 

@@ -228,6 +228,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -318,7 +319,7 @@ func run(env environment, args []string) (status int) {
 		e = &exit{exitInput, err}
 	}
 	if e.cause != nil {
-		fmt.Fprintln(env.stderr, "kixxgen:", e.cause)
+		fmt.Fprintln(env.stderr, "kixxgen:", strings.TrimPrefix(e.cause.Error(), "kixx: ")) // one prefix is enough
 	}
 	return e.status
 }

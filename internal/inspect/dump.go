@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	kixx "github.com/kixxgen/kixxgen/runtime"
 )
@@ -43,14 +44,20 @@ func (d *Database) Dump(ctx context.Context, names []string, deleted bool) iter.
 	}
 }
 
-// types returns the type of a document: one that lacks migrations is as its own schema has it.
+// types returns the type of a document. One that lacks migrations has the types of its own schema, and the names of today
+// for what the schema says to be the same.
 func (d *Doc) types() *typ {
-	if d.behind {
-		if t := d.of.older[d.level]; t != nil {
-			return t
+	older := d.of.older[d.level]
+	if !d.behind || older == nil {
+		return d.of.doc
+	}
+	t := &typ{kind: structKind, text: d.of.doc.text, fields: slices.Clone(older.fields)}
+	for _, f := range d.of.doc.fields {
+		if older.field(f.name) == nil {
+			t.fields = append(t.fields, f)
 		}
 	}
-	return d.of.doc
+	return t
 }
 
 // AppendDoc appends the fields of a document to j, as a JSON object.

@@ -86,11 +86,12 @@ func Open(ctx context.Context, dir string, o Options) (_ *Database, err error) {
 		return nil, asked("there is no namespace %q%s", o.Namespace, hint.Nearest(o.Namespace, names...))
 	}
 	d.entities = spaces[at].Entities
-	build := kixx.Foreground
+	build, logger := kixx.Foreground, o.Logger
 	if !o.Write {
-		build = kixx.Background // of what the catalogue wants built or removed, nothing is waited for
+		// Of what the catalogue wants built or removed nothing is waited for, and nothing of what is tried is to be told.
+		build, logger = kixx.Background, slog.New(slog.DiscardHandler)
 	}
-	d.db, err = kixx.OpenStore(ctx, st, kixx.Namespace(spaces[at].Name), kixx.WithLogger(o.Logger), kixx.WithBuild(build), kixx.WithCacheBytes(8<<20))
+	d.db, err = kixx.OpenStore(ctx, st, kixx.Namespace(spaces[at].Name), kixx.WithLogger(logger), kixx.WithBuild(build), kixx.WithCacheBytes(8<<20))
 	return d, err
 }
 
