@@ -38,13 +38,30 @@ type schemaRecord struct {
 	Fingerprint string  `json:"fingerprint"`
 	Level       int     `json:"level,omitempty"` // of its last migration
 	Fields      []Field `json:"fields"`
+
+	// Code is what the application runs on documents that it writes. Who writes without it must know.
+	Code []string `json:"code,omitempty"`
 }
 
+// An indexRecord has the definition of an index beside its fingerprint, so that its entries can be read, and those that no
+// view function makes be made, without the program. A record from before there was one has none.
 type indexRecord struct {
 	Number      uint16     `json:"number"`
 	Name        string     `json:"name"`
 	Fingerprint string     `json:"fingerprint"`
 	State       indexState `json:"state"`
+	Of          string     `json:"of,omitempty"`
+	Unique      bool       `json:"unique,omitempty"`
+	Desc        bool       `json:"desc,omitempty"`
+	Each        bool       `json:"each,omitempty"`
+	View        bool       `json:"view,omitempty"`
+}
+
+// define adds the definition of ix, and reports whether it was not there.
+func (x *indexRecord) define(ix *Index) (changed bool) {
+	changed = x.Of != ix.Of
+	x.Of, x.Unique, x.Desc, x.Each, x.View = ix.Of, ix.Unique, ix.Desc, ix.Each, ix.View
+	return changed
 }
 
 type indexState string
@@ -118,16 +135,21 @@ func (r *record) register(own *schemaRecord, indexes []*Index) (changed bool, er
 			return false, fmt.Errorf("kixx: %w: field %q of %s is of type %s here, documents were written with it as %s", ErrSchema, mine.Name, r.Name, mine.Type, theirs.Type)
 		}
 	}
-	if !slices.ContainsFunc(r.Schemas, func(s schemaRecord) bool { return s.Fingerprint == own.Fingerprint }) {
+	switch at := slices.IndexFunc(r.Schemas, func(s schemaRecord) bool { return s.Fingerprint == own.Fingerprint }); {
+	case at < 0:
 		s := *own
 		s.Number = uint64(len(r.Schemas)) + 1
 		r.Schemas = append(r.Schemas, s)
+		changed = true
+	case !slices.Equal(r.Schemas[at].Code, own.Code):
+		r.Schemas[at].Code = own.Code
 		changed = true
 	}
 	for _, ix := range indexes {
 		fp := ix.fingerprint()
 		at := slices.IndexFunc(r.Indexes, func(x indexRecord) bool { return x.Fingerprint == fp })
 		if at >= 0 && r.Indexes[at].State != indexStale {
+			changed = r.Indexes[at].define(ix) || changed
 			continue
 		}
 		if r.Taken == maxIndex {
@@ -142,6 +164,7 @@ func (r *record) register(own *schemaRecord, indexes []*Index) (changed bool, er
 			r.Drop = append(r.Drop, r.Indexes[at].Number)
 		}
 		r.Indexes[at].Number, r.Indexes[at].State = r.Taken, indexBuilding
+		r.Indexes[at].define(ix)
 	}
 	return changed, nil
 }

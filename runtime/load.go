@@ -15,6 +15,7 @@ type LoadOption func(*loadOptions)
 type loadOptions struct {
 	progress func(in int)
 	existing existing
+	asIs     bool // see loadAsIs
 }
 
 type existing uint8
@@ -53,7 +54,7 @@ func (r *Repo[D, K]) Load(ctx context.Context, docs iter.Seq[D], opts ...LoadOpt
 		l.size = 1 // so that the hooks of a document see those before it
 	}
 	for doc := range docs {
-		m, err := r.toLoad(ctx, doc, o.existing)
+		m, err := r.toLoad(ctx, doc, &o)
 		if err != nil {
 			l.stop(ctx, err)
 			break
@@ -68,7 +69,7 @@ func (r *Repo[D, K]) Load(ctx context.Context, docs iter.Seq[D], opts ...LoadOpt
 }
 
 // toLoad returns what the loader has to know of a document.
-func (r *Repo[D, K]) toLoad(ctx context.Context, doc D, existing existing) (*loadDoc, error) {
+func (r *Repo[D, K]) toLoad(ctx context.Context, doc D, o *loadOptions) (*loadDoc, error) {
 	first, err := r.firstCopy(ctx, doc)
 	if err != nil {
 		return nil, err
@@ -80,9 +81,14 @@ func (r *Repo[D, K]) toLoad(ctx context.Context, doc D, existing existing) (*loa
 	}
 	m := &loadDoc{}
 	m.key = full
+	given := *r.schema.Meta(first).Rev
 	m.prepare = func(old *cached) (any, error) {
-		if old != nil && existing != replaceExisting {
+		if old != nil && o.existing != replaceExisting {
 			return nil, r.exists(key, old)
+		}
+		if o.asIs {
+			*r.schema.Meta(first).Rev = given.restored(old)
+			return first, nil
 		}
 		live := *r
 		live.deleted = false

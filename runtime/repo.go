@@ -36,8 +36,10 @@ func NewRepo[D any, K comparable](ctx context.Context, db *DB, s *Schema[D, K]) 
 
 func newRepo[D any, K comparable](ctx context.Context, db *DB, s *Schema[D, K], soft bool) (Repo[D, K], error) {
 	col, err := db.collection(ctx, s.Name, s, func() *collection {
+		own := newSchemaRecord(s.Fields, s.Migrate)
+		own.Code = s.code()
 		return &collection{
-			own:     newSchemaRecord(s.Fields, s.Migrate),
+			own:     own,
 			migrate: s.Migrate,
 			indexes: s.Indexes,
 			soft:    soft,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/kixxgen/kixxgen/internal/storedtype"
 	"github.com/kixxgen/kixxgen/runtime/gen"
 )
 
@@ -52,14 +53,14 @@ func ReadSample[D any, K comparable](s *Schema[D, K], sample []byte) error {
 		f := &theirs.Fields[i]
 		g := own.field(f.Name)
 		for j := range own.Fields {
-			if g == nil && own.Fields[j].Type != dropped && own.Fields[j].same(f) {
+			if g == nil && own.Fields[j].Type != storedtype.Dropped && own.Fields[j].same(f) {
 				g = &own.Fields[j]
 			}
 		}
 		switch {
 		case own.drops(f.Name) && now.has(f.Name):
 			errs = append(errs, fmt.Errorf("field %s is dropped, and still written", f.Name))
-		case g == nil && f.Type != dropped && !own.drops(f.Name) && own.Level == theirs.Level:
+		case g == nil && f.Type != storedtype.Dropped && !own.drops(f.Name) && own.Level == theirs.Level:
 			errs = append(errs, fmt.Errorf("field %s is not read any more", f.Name))
 		case g != nil && g.Type == f.Type && own.Level == theirs.Level && !sameValue(written.raw(f.Name), now.raw(g.Name)):
 			errs = append(errs, fmt.Errorf("field %s has not the value that was stored as %s", g.Name, f.Name))
@@ -71,7 +72,7 @@ func ReadSample[D any, K comparable](s *Schema[D, K], sample []byte) error {
 // drops reports whether s drops the field of a name.
 func (s *schemaRecord) drops(name string) bool {
 	for i := range s.Fields {
-		if s.Fields[i].Name == name && s.Fields[i].Type == dropped {
+		if s.Fields[i].Name == name && s.Fields[i].Type == storedtype.Dropped {
 			return true
 		}
 	}

@@ -48,6 +48,20 @@ type Schema[D any, K comparable] struct {
 	BeforeDelete func(D, context.Context) error
 }
 
+// code returns what the application runs on documents that it writes, in its order.
+func (s *Schema[D, K]) code() (code []string) {
+	add := func(is bool, what string) {
+		if is {
+			code = append(code, what)
+		}
+	}
+	add(s.BeforeSet != nil, "BeforeSet")
+	add(s.Tagged, "validate tags")
+	add(s.Validate != nil, "Validate")
+	add(s.AfterSet != nil, "AfterSet")
+	return code
+}
+
 // A Field is one stored field of a schema.
 type Field struct {
 	Name    string   `json:"name"`

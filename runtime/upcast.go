@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kixxgen/kixxgen/internal/storedtype"
 	"github.com/kixxgen/kixxgen/runtime/gen"
 	"github.com/tinylib/msgp/msgp"
 )
@@ -52,7 +53,7 @@ func newSchemaRecord(fields []Field, migrate []Migration) schemaRecord {
 // field returns the field that s stores under a name, nil if it has none, or drops it.
 func (s *schemaRecord) field(name string) *Field {
 	for i := range s.Fields {
-		if f := &s.Fields[i]; f.Name == name && f.Type != dropped {
+		if f := &s.Fields[i]; f.Name == name && f.Type != storedtype.Dropped {
 			return f
 		}
 	}
@@ -67,7 +68,7 @@ func (s *schemaRecord) contradicts(t *schemaRecord) (mine, theirs *Field, bad bo
 	}
 	for i := range t.Fields {
 		theirs = &t.Fields[i]
-		if mine = s.field(theirs.Name); mine != nil && !compatibleTypes(mine.Type, theirs.Type) {
+		if mine = s.field(theirs.Name); mine != nil && !storedtype.Compatible(mine.Type, theirs.Type) {
 			return mine, theirs, true
 		}
 	}
@@ -125,7 +126,7 @@ func newUpcaster(own, theirs *schemaRecord, migrate []Migration, all []schemaRec
 	}
 	for i := range own.Fields {
 		f := &own.Fields[i]
-		if f.Type == dropped {
+		if f.Type == storedtype.Dropped {
 			continue
 		}
 		for _, was := range f.Was {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kixxgen/kixxgen/internal/storedtype"
 	"github.com/kixxgen/kixxgen/runtime/gen"
 	"github.com/tinylib/msgp/msgp"
 )
@@ -33,7 +34,7 @@ func schemaText(text string) schemaRecord {
 		}
 		f.Name = strings.TrimPrefix(name, "-")
 		if f.Name != name {
-			f.Type = dropped
+			f.Type = storedtype.Dropped
 		}
 		s.Fields = append(s.Fields, f)
 	}
@@ -314,18 +315,34 @@ func FuzzFields(f *testing.F) {
 
 // The record of a collection is stored for ever: a change of its form needs a reason.
 func TestCatalogueRecordBytes(t *testing.T) {
-	own := newSchemaRecord([]Field{{Name: "id", Type: "string", Options: "key"}, {Name: "title", Type: "string", Was: []string{"name"}, Default: "none"}, {Name: "old", Type: dropped}}, []Migration{{Level: 2}})
+	own := newSchemaRecord([]Field{{Name: "id", Type: "string", Options: "key"}, {Name: "title", Type: "string", Was: []string{"name"}, Default: "none"}, {Name: "old", Type: storedtype.Dropped}}, []Migration{{Level: 2}})
+	own.Code = []string{"BeforeSet"}
+	indexes := []*Index{{Name: "Title", Of: "title string; title was name", Unique: true}}
 	r := &record{Name: "item", Number: 3}
-	if _, err := r.register(&own, []*Index{{Name: "Title", Of: "title string; title was name"}}); err != nil {
+	if _, err := r.register(&own, indexes); err != nil {
 		t.Fatal(err)
 	}
 	got, err := json.Marshal(r)
 	const want = `{"name":"item","number":3,"schemas":[{"number":1,"fingerprint":"FP","level":2,"fields":[` +
-		`{"name":"id","type":"string","options":"key"},{"name":"title","type":"string","was":["name"],"default":"none"},{"name":"old","type":"drop"}]}],` +
-		`"indexes":[{"number":1,"name":"Title","fingerprint":"IX","state":"building"}],"taken":1}`
+		`{"name":"id","type":"string","options":"key"},{"name":"title","type":"string","was":["name"],"default":"none"},{"name":"old","type":"drop"}],"code":["BeforeSet"]}],` +
+		`"indexes":[{"number":1,"name":"Title","fingerprint":"IX","state":"building","of":"title string; title was name","unique":true}],"taken":1}`
 	text := strings.NewReplacer(own.Fingerprint, "FP", r.Indexes[0].Fingerprint, "IX").Replace(string(got))
 	if err != nil || text != want {
 		t.Errorf("record = %s, %v\nwant     %s", text, err, want)
+	}
+	// What was written before a record had definitions is read, and completed when the program registers again.
+	before := new(record)
+	const old = `{"name":"item","number":3,"schemas":[{"number":1,"fingerprint":"FP","fields":[]}],"indexes":[{"number":1,"name":"Title","fingerprint":"IX","state":"ready"}],"taken":1}`
+	if err := json.Unmarshal([]byte(strings.NewReplacer("FP", own.Fingerprint, "IX", r.Indexes[0].Fingerprint).Replace(old)), before); err != nil {
+		t.Fatal(err)
+	}
+	ready := r.Indexes[0]
+	ready.State = indexReady
+	if changed, err := before.register(&own, indexes); err != nil || !changed || before.Indexes[0] != ready || !slices.Equal(before.Schemas[0].Code, own.Code) {
+		t.Errorf("an old record becomes %+v, %v, %v", before, changed, err)
+	}
+	if changed, err := before.register(&own, indexes); err != nil || changed {
+		t.Errorf("and changes again when it is registered again: %v, %v", changed, err)
 	}
 	if want := "0a7bd784e0e4a551f3cbfdeb82239335"; own.Fingerprint != want {
 		t.Errorf("fingerprint of the schema = %s, want %s", own.Fingerprint, want)

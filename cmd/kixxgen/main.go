@@ -228,15 +228,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
 // Exit statuses of the command.
 const (
-	exitStale = 1 // check: something is stale; else: a file could not be written
+	exitStale = 1 // check: something is stale; generate: a file could not be written
+	exitData  = 1 // data: the document is not there, or something is wrong with the database
 	exitUsage = 2
-	exitInput = 3 // the packages have mistakes
+	exitInput = 3 // the packages have mistakes, or the lines to load
 )
 
 // An exit is an error with the status to exit with. What it says was printed if its cause is nil.
@@ -254,10 +256,14 @@ func (e *exit) Error() string {
 
 func (e *exit) Unwrap() error { return e.cause }
 
+// usage returns the error of a command that was called in a wrong way.
+func usage(format string, args ...any) error { return &exit{exitUsage, fmt.Errorf(format, args...)} }
+
 // An environment is what a command gets from the process.
 type environment struct {
 	ctx            context.Context
 	dir            string // absolute; patterns and printed paths are relative to it
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -265,17 +271,19 @@ type environment struct {
 type commands struct {
 	Generate generateCommand `cmd:"" default:"withargs" help:"Write the generated files of the packages (the default command)."`
 	Check    checkCommand    `cmd:"" help:"Exit with 1 and a diff if a generated file is stale; write nothing."`
+	Data     dataCommands    `cmd:"" help:"Look into the files of a database, and work on them."`
 	Version  versionCommand  `cmd:"" help:"Print the version of kixxgen."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second ctrl-C ends a command that does not listen to the first
 	dir, err := os.Getwd()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "kixxgen:", err)
 		os.Exit(exitInput)
 	}
-	status := run(environment{ctx, dir, os.Stdout, os.Stderr}, os.Args[1:])
+	status := run(environment{ctx, dir, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
 	stop()
 	os.Exit(status)
 }
@@ -311,7 +319,7 @@ func run(env environment, args []string) (status int) {
 		e = &exit{exitInput, err}
 	}
 	if e.cause != nil {
-		fmt.Fprintln(env.stderr, "kixxgen:", e.cause)
+		fmt.Fprintln(env.stderr, "kixxgen:", strings.TrimPrefix(e.cause.Error(), "kixx: ")) // one prefix is enough
 	}
 	return e.status
 }

@@ -54,6 +54,15 @@ type Options struct {
 	// FS is the directory, nil for that of the operating system. The store closes it.
 	FS FS
 
+	// Existing says that the store must be there: nothing is made where there is none, and Open returns an error that
+	// matches [os.ErrNotExist].
+	Existing bool
+
+	// Scratch leaves the files of the store, which must be there, as they are: what is written, also to recover after a
+	// crash, goes to a directory for temporary files, and Close removes it. So a store can be read where nothing may be
+	// written, and a change be tried. It is locked all the same: only the name of who has it is written to the lock file.
+	Scratch bool
+
 	// AfterFunc starts the timers of the store, nil for time.AfterFunc. They are used for the syncs of
 	// [store.Periodic], for the mark that is written when the store has been idle for a second, and to gather commits
 	// for one sync. Options.Now measures how long a sync takes, and should belong to the same clock.
@@ -142,6 +151,7 @@ type Store struct {
 	mode     store.DurabilityMode
 	interval time.Duration
 	lockFile File
+	scratch  bool // see Options.Scratch
 
 	closed  atomic.Bool // set under wmu
 	closing sync.Mutex  // of Close
@@ -265,7 +275,11 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 		s.after = func(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
 	}
 	if s.fs == nil {
-		fsys, err := openOS(dir)
+		openDir := openOS
+		if o.Existing || o.Scratch {
+			openDir = openExisting
+		}
+		fsys, err := openDir(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -273,6 +287,9 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 			s.log.Warn("filestore: everybody may write to the directory", "dir", dir)
 		}
 		s.fs = fsys
+		if s.scratch = o.Scratch; s.scratch {
+			s.fs, s.mode = newScratchFS(fsys), store.NoSync
+		}
 	}
 	s.commitLog = &commitLog{
 		fs:          s.fs,
@@ -306,6 +323,9 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	go s.publisher()
 	go s.flusher()
 	go s.compactor()
+	if s.scratch {
+		return s, nil // what is not needed is not written
+	}
 	s.compaction.ask()
 	s.mu.Lock()
 	s.flushing.due(s) // after a crash the delta can be large
@@ -366,7 +386,7 @@ func (s *Store) Close() error {
 
 	// Nobody else is left: the S role is free, and nothing is pending.
 	err := s.failed
-	if err == nil {
+	if err == nil && !s.scratch {
 		s.flushAtClose()
 		err = s.commitLog.close()
 	}

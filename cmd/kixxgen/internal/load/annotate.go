@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/kixxgen/kixxgen/internal/hint"
 	"github.com/kixxgen/kixxgen/templates"
 )
 
@@ -108,7 +109,7 @@ func (l *loader) directivesOf(p *pkg, f *file, spec *ast.TypeSpec, doc *ast.Comm
 			e.migrates = append(e.migrates, d)
 			others = append(others, d)
 		default:
-			l.at(f.pos(d.name.at), "unknown directive %q%s", "//kixx:"+d.name.text, nearest(d.name.text, "entity", "index", "view", "migrate"))
+			l.at(f.pos(d.name.at), "unknown directive %q%s", "//kixx:"+d.name.text, hint.Nearest(d.name.text, "entity", "index", "view", "migrate"))
 		}
 	}
 	if !found {
@@ -149,7 +150,7 @@ func (l *loader) declaresEntity(e *entity) bool {
 		case w.text == "peek":
 			e.peek = true
 		default:
-			l.at(f.pos(w.at), "unknown option %q of //kixx:entity%s", w.text, nearest(firstOf(a.name, w.text), "name=", "peek"))
+			l.at(f.pos(w.at), "unknown option %q of //kixx:entity%s", w.text, hint.Nearest(firstOf(a.name, w.text), "name=", "peek"))
 		}
 	}
 	e.constraint = constraintOf(f)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kixxgen/kixxgen/internal/hint"
 	"github.com/kixxgen/kixxgen/templates"
 )
 
@@ -182,7 +183,7 @@ func (b *builder) migration(e *entity, d directive, level int) {
 			b.at(f.pos(w.at), "migration %d: option %q is there twice", level, a.name)
 			good = false
 		default:
-			b.at(f.pos(w.at), "migration %d: unknown option %q%s", level, w.text, nearest(firstOf(a.name, w.text), "func="))
+			b.at(f.pos(w.at), "migration %d: unknown option %q%s", level, w.text, hint.Nearest(firstOf(a.name, w.text), "func="))
 			good = false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kixxgen/kixxgen/internal/hint"
 	"github.com/kixxgen/kixxgen/templates"
 )
 
@@ -79,13 +80,13 @@ func (b *builder) directiveIndex(e *entity, d directive) {
 			continue
 		}
 		if ordered && order != "desc" {
-			b.at(at+token.Pos(len(fieldName)+1), "index %s: unknown order %q of field %s%s", name.text, order, fieldName, nearest(order, "desc"))
+			b.at(at+token.Pos(len(fieldName)+1), "index %s: unknown order %q of field %s%s", name.text, order, fieldName, hint.Nearest(order, "desc"))
 			good = false
 		}
 		info := b.fieldNamed(e, fieldName)
 		switch {
 		case info == nil:
-			b.at(at, "index %s: %s has no field %s%s", name.text, e.name, fieldName, nearest(fieldName, b.indexable(e)...))
+			b.at(at, "index %s: %s has no field %s%s", name.text, e.name, fieldName, hint.Nearest(fieldName, b.indexable(e)...))
 			good = false
 			continue
 		case given[fieldName]:
@@ -136,7 +137,7 @@ func (b *builder) indexOptions(f *file, args []word, ix *templates.Index) (versi
 			version = a.value
 			good = b.version(f, a, "index "+ix.Name) && good
 		default:
-			hint := nearest(firstOf(a.name, w.text), "unique", "version=")
+			hint := hint.Nearest(firstOf(a.name, w.text), "unique", "version=")
 			if exported(w.text) {
 				hint = "; fields are separated by commas, without blanks"
 			}

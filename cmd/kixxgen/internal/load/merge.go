@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kixxgen/kixxgen/internal/hint"
 	"github.com/kixxgen/kixxgen/templates"
 )
 
@@ -22,7 +23,7 @@ func (l *loader) mergeOption(f *file, t *fieldTag, o option) {
 	case value == "":
 		l.at(f.pos(o.name.at), "option merge wants to know what is made of a value that was changed on both sides: merge=%s", strings.Join(mergePolicies, ", merge="))
 	case !slices.Contains(mergePolicies, value):
-		l.at(f.pos(at), "unknown merge policy %q%s", value, nearest(value, mergePolicies...))
+		l.at(f.pos(at), "unknown merge policy %q%s", value, hint.Nearest(value, mergePolicies...))
 	default:
 		t.merge = word{value, at}
 	}

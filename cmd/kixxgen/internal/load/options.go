@@ -2,14 +2,13 @@ package load
 
 import (
 	"errors"
-	"fmt"
 	"go/ast"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
+	"github.com/kixxgen/kixxgen/internal/hint"
 )
 
 // errOurs is returned by readUser for a file of our own.
@@ -22,23 +21,6 @@ func readUser(name string) ([]byte, error) {
 		return nil, errOurs
 	}
 	return src, err
-}
-
-// nearest returns a hint that names the known word most like the one given, if there is one like it, else all of them.
-func nearest(given string, known ...string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(given), strings.ToLower(strings.Trim(k, "="))); d < distance && d < len(given) {
-			best, distance = k, d
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
-	}
-	if len(known) == 0 {
-		return ""
-	}
-	return "; known: " + strings.Join(known, ", ")
 }
 
 // A fieldTag is what the struct tag of a field says.
@@ -152,7 +134,7 @@ func (l *loader) options(f *file, t *fieldTag, p tagPair) {
 			seen[given] = true
 			l.valueOption(f, t, o)
 		case hasValue || !slices.Contains(tagOptions, name):
-			l.at(at, "unknown option %q%s", name, nearest(bare, tagOptions...))
+			l.at(at, "unknown option %q%s", name, hint.Nearest(bare, tagOptions...))
 		case len(o.args) > 0 && name != "index" && name != "unique":
 			l.at(f.pos(o.args[0].at), "option %q takes nothing after a colon", name)
 		case l.indexArgs(f, o):
@@ -208,10 +190,10 @@ func (l *loader) indexArgs(f *file, o option) bool {
 				good = false
 			}
 		case o.name.text == "index":
-			l.at(f.pos(a.at), "unknown option %q of index%s", a.text, nearest(name, "desc", "name="))
+			l.at(f.pos(a.at), "unknown option %q of index%s", a.text, hint.Nearest(name, "desc", "name="))
 			good = false
 		default:
-			l.at(f.pos(a.at), "unknown option %q of unique%s", a.text, nearest(name, "name="))
+			l.at(f.pos(a.at), "unknown option %q of unique%s", a.text, hint.Nearest(name, "name="))
 			good = false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/kixxgen/kixxgen/internal/hint"
 	"go/token"
 	"io/fs"
 	"os"
@@ -229,7 +230,7 @@ func (l *loader) compareSchema(e *entity, was, now []schemaLine) {
 						known = append(known, old.Field)
 					}
 				}
-				l.at(c.position(line.Field), "field %s: was=%s: no field of %s was ever stored under this name%s", line.Go, name, e.name, nearest(name, known...))
+				l.at(c.position(line.Field), "field %s: was=%s: no field of %s was ever stored under this name%s", line.Go, name, e.name, hint.Nearest(name, known...))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/kixxgen/kixxgen/internal/hint"
 	"github.com/kixxgen/kixxgen/templates"
 )
 
@@ -57,7 +58,7 @@ func (b *builder) view(e *entity, d directive) {
 			b.at(f.pos(w.at), "view %s: option %q is there twice", view.Name, a.name)
 			good = false
 		default:
-			b.at(f.pos(w.at), "view %s: unknown option %q%s", view.Name, w.text, nearest(firstOf(a.name, w.text), "func=", "version="))
+			b.at(f.pos(w.at), "view %s: unknown option %q%s", view.Name, w.text, hint.Nearest(firstOf(a.name, w.text), "func=", "version="))
 			good = false
 		}
 	}

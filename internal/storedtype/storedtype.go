@@ -1,4 +1,5 @@
-package kixx
+// Package storedtype reads the types of fields as schemas have them.
+package storedtype
 
 import (
 	"fmt"
@@ -6,37 +7,37 @@ import (
 	"strings"
 )
 
-// A storedType is the type of a field as a schema has it: int16, *time, []string, [3]uint16, map[string]int,
+// A Type is the type of a field as a schema has it: int16, *time, []string, [3]uint16, map[string]int,
 // struct{w float64; h float64}, and ^n for the struct n levels up.
-type storedType struct {
-	head   string // "int16", "*", "[]", "[3]", "map", "struct", "^1"
-	parts  []storedType
-	fields []string // of a struct, the names of its parts
+type Type struct {
+	Head   string // "int16", "*", "[]", "[3]", "map", "struct", "^1"
+	Parts  []Type
+	Fields []string // of a struct, the names of its parts
 }
 
-// dropped is the type of a field that a schema knows and does not keep.
-const dropped = "drop"
+// Dropped is the type of a field that a schema knows and does not keep.
+const Dropped = "drop"
 
 // compatible reports whether a value of one type can be read as the other one: they are the same, but for fields that
 // only one of two structs has. What one of them drops is never read as anything.
-func (a storedType) compatible(b storedType) bool {
-	if a.head == dropped || b.head == dropped {
+func (a Type) compatible(b Type) bool {
+	if a.Head == Dropped || b.Head == Dropped {
 		return true
 	}
-	if a.head != b.head {
+	if a.Head != b.Head {
 		return false
 	}
-	if a.head != "struct" {
-		for i := range a.parts {
-			if !a.parts[i].compatible(b.parts[i]) {
+	if a.Head != "struct" {
+		for i := range a.Parts {
+			if !a.Parts[i].compatible(b.Parts[i]) {
 				return false
 			}
 		}
 		return true
 	}
-	for i, name := range a.fields {
-		for j := range b.fields {
-			if b.fields[j] == name && !a.parts[i].compatible(b.parts[j]) {
+	for i, name := range a.Fields {
+		for j := range b.Fields {
+			if b.Fields[j] == name && !a.Parts[i].compatible(b.Parts[j]) {
 				return false
 			}
 		}
@@ -44,31 +45,33 @@ func (a storedType) compatible(b storedType) bool {
 	return true
 }
 
-// compatibleTypes compares two texts. One that cannot be parsed, of a newer version, is compatible with itself alone.
-func compatibleTypes(a, b string) bool {
+// Compatible compares two texts. One that cannot be parsed, of a newer version, is compatible with itself alone.
+func Compatible(a, b string) bool {
 	if a == b {
 		return true
 	}
-	x, restX, errX := parseStoredType(a, 0)
-	y, restY, errY := parseStoredType(b, 0)
+	x, restX, errX := Parse(a)
+	y, restY, errY := Parse(b)
 	return errX == nil && errY == nil && restX == "" && restY == "" && x.compatible(y)
 }
 
 // maxTypeDepth bounds the nesting of a text that comes from a database.
 const maxTypeDepth = 100
 
-// parseStoredType reads one type from the start of s.
-func parseStoredType(s string, depth int) (t storedType, rest string, err error) {
+// Parse reads one type from the start of s and returns what comes after it.
+func Parse(s string) (t Type, rest string, err error) { return parse(s, 0) }
+
+func parse(s string, depth int) (t Type, rest string, err error) {
 	part := func(s string) (string, error) {
-		p, rest, err := parseStoredType(s, depth+1)
-		t.parts = append(t.parts, p)
+		p, rest, err := parse(s, depth+1)
+		t.Parts = append(t.Parts, p)
 		return rest, err
 	}
 	switch {
 	case depth > maxTypeDepth:
 		return t, s, fmt.Errorf("nested too deeply")
 	case strings.HasPrefix(s, "*"):
-		t.head = "*"
+		t.Head = "*"
 		rest, err = part(s[1:])
 		return t, rest, err
 	case strings.HasPrefix(s, "["):
@@ -76,11 +79,11 @@ func parseStoredType(s string, depth int) (t storedType, rest string, err error)
 		if n == 0 {
 			return t, s, fmt.Errorf("no ] in %q", s)
 		}
-		t.head = s[:n]
+		t.Head = s[:n]
 		rest, err = part(s[n:])
 		return t, rest, err
 	case strings.HasPrefix(s, "map["):
-		t.head = "map"
+		t.Head = "map"
 		if rest, err = part(s[len("map["):]); err != nil {
 			return t, rest, err
 		}
@@ -90,10 +93,10 @@ func parseStoredType(s string, depth int) (t storedType, rest string, err error)
 		rest, err = part(rest)
 		return t, rest, err
 	case strings.HasPrefix(s, "struct{"):
-		t.head = "struct"
+		t.Head = "struct"
 		rest = s[len("struct{"):]
 		for !strings.HasPrefix(rest, "}") {
-			if len(t.fields) > 0 {
+			if len(t.Fields) > 0 {
 				if rest, err = cut(rest, "; "); err != nil {
 					return t, rest, err
 				}
@@ -110,7 +113,7 @@ func parseStoredType(s string, depth int) (t storedType, rest string, err error)
 			if err != nil {
 				return t, rest, err
 			}
-			t.fields = append(t.fields, name)
+			t.Fields = append(t.Fields, name)
 			if rest, err = part(rest); err != nil {
 				return t, rest, err
 			}
@@ -124,7 +127,7 @@ func parseStoredType(s string, depth int) (t storedType, rest string, err error)
 	if n == 0 {
 		return t, s, fmt.Errorf("no type in %q", s)
 	}
-	t.head = s[:n]
+	t.Head = s[:n]
 	return t, s[n:], nil
 }
 

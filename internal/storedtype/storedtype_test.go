@@ -1,8 +1,8 @@
-package kixx
+package storedtype
 
 import "testing"
 
-func TestCompatibleTypes(t *testing.T) {
+func TestCompatible(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want bool
@@ -26,23 +26,23 @@ func TestCompatibleTypes(t *testing.T) {
 		{"future<int>", "future<int>", true},
 		{"future<int>", "int", false},
 	} {
-		if got := compatibleTypes(c.a, c.b); got != c.want {
-			t.Errorf("compatibleTypes(%s, %s) = %v, want %v", c.a, c.b, got, c.want)
+		if got := Compatible(c.a, c.b); got != c.want {
+			t.Errorf("Compatible(%s, %s) = %v, want %v", c.a, c.b, got, c.want)
 		}
-		if got := compatibleTypes(c.b, c.a); got != c.want {
-			t.Errorf("compatibleTypes(%s, %s) = %v, want %v", c.b, c.a, got, c.want)
+		if got := Compatible(c.b, c.a); got != c.want {
+			t.Errorf("Compatible(%s, %s) = %v, want %v", c.b, c.a, got, c.want)
 		}
 	}
 }
 
-func FuzzCompatibleTypes(f *testing.F) {
+func FuzzCompatible(f *testing.F) {
 	f.Add("struct{a int; b []map[string]*^1}", "struct{\"x y\" [3]time}")
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if !compatibleTypes(a, a) {
+		if !Compatible(a, a) {
 			t.Errorf("%q is not compatible with itself", a)
 		}
-		if compatibleTypes(a, b) != compatibleTypes(b, a) {
-			t.Errorf("compatibleTypes(%q, %q) depends on the order", a, b)
+		if Compatible(a, b) != Compatible(b, a) {
+			t.Errorf("Compatible(%q, %q) depends on the order", a, b)
 		}
 	})
 }
