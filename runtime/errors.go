@@ -8,41 +8,82 @@ import (
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
 
-// What a caller decides on, for errors.Is. Those that carry facts are found by errors.As as the type that is named.
+// What a caller decides on, for errors.Is. Those that carry facts are found by errors.As as the type that is named. What
+// follows on "What to do" is for docs/errors.md, which a test makes of these comments.
 var (
-	ErrNotFound  = errors.New("not found")        // there is no such document: *KeyError
-	ErrExists    = errors.New("already there")    // Insert met a document with this key: *KeyError
-	ErrInvalid   = errors.New("invalid document") // a validator tag, Validate, or a hook of the runtime refused it: *InvalidError
-	ErrUnique    = errors.New("not unique")       // another document has this value of a unique index: *UniqueError
-	ErrBadCursor = errors.New("bad cursor")       // not a cursor of this query, or changed by somebody
-	ErrBadKey    = errors.New("bad key")          // a key that cannot be stored, or that a change must not touch: *KeyError
-	ErrBuilding  = errors.New("index not ready")  // *BuildingError
-	ErrSchema    = errors.New("schema does not fit the database")
+	// ErrNotFound says that there is no such document: *KeyError. What to do: tell who asked; Upsert makes a missing one.
+	ErrNotFound = errors.New("not found")
 
-	// ErrConflict is a stored revision that is not the caller's: *ConflictError.
+	// ErrExists says that Insert met a document with this key: *KeyError. What to do: use Update, or Upsert if either is fine.
+	ErrExists = errors.New("already there")
+
+	// ErrInvalid says that a validator tag, Validate, a hook or the runtime itself refused the document: *InvalidError. What
+	// to do: put the fields right that it names.
+	ErrInvalid = errors.New("invalid document")
+
+	// ErrUnique says that another document has this value of a unique index: *UniqueError. What to do: take another value,
+	// or change the document that holds it.
+	ErrUnique = errors.New("not unique")
+
+	// ErrBadCursor is not a cursor of this query, or was changed by somebody. What to do: begin with the first page.
+	ErrBadCursor = errors.New("bad cursor")
+
+	// ErrBadKey is a key that cannot be stored, or that a change must not touch: *KeyError. What to do: use another key; it
+	// says why.
+	ErrBadKey = errors.New("bad key")
+
+	// ErrBuilding says that an index is stale or being built: *BuildingError. What to do: wait with DB.Ready, or open the
+	// repository again if it says so.
+	ErrBuilding = errors.New("index not ready")
+
+	// ErrSchema says that the struct, or the program, does not fit what is stored. What to do: see which field or collection
+	// it names; run the version of the program that wrote it, or declare the change.
+	ErrSchema = errors.New("schema does not fit the database")
+
+	// ErrConflict says that the stored revision is not the caller's: *ConflictError; that others were faster in every try:
+	// *BusyError; or that a merge could not be settled: *MergeError. What to do: read the document again, or use Update.
 	ErrConflict = store.ErrConflict
 
-	// ErrTooLarge is a key, value or commit over a limit of the store. It may hold a *LimitError or a *KeyLengthError.
+	// ErrTooLarge is a key, value or commit over a limit of the store. It may hold a *LimitError or a *KeyLengthError. What
+	// to do: write less at once; it says which limit.
 	ErrTooLarge = store.ErrTooLarge
 
 	// ErrUnknown is a write that was applied, or was not: it could not be settled. If the end of a context ended the
-	// wait, the error matches the context's too. Read the document to see, or write it again with its old revision.
+	// wait, the error matches the context's too. What to do: read the document to see, or write it again with its old
+	// revision.
 	ErrUnknown = store.ErrUnknown
 
 	// ErrTxScope says that a repository was used in the function of a transaction or snapshot without being bound to it,
-	// after its end, or with that of another database.
+	// after its end, or with that of another database. What to do: use its With in the function, and not outside.
 	ErrTxScope = errors.New("wrong scope")
 
-	ErrReadOnly       = errors.New("read only") // a write in a snapshot
-	ErrSnapshotTooOld = store.ErrSnapshotTooOld // the store keeps a snapshot only for so long; begin anew
-	ErrNotSupported   = store.ErrNotSupported   // by this store
+	// ErrReadOnly is a write in a snapshot. What to do: write in a DB.Tx.
+	ErrReadOnly = errors.New("read only")
 
-	ErrFull        = store.ErrFull    // the disk is full; nothing was written, and writes go on when there is room
-	ErrFailed      = store.ErrFailed  // an earlier write or sync failed; reads go on, writes do not until the database is opened again
-	ErrCorrupt     = store.ErrCorrupt // *CorruptError
-	ErrLocked      = store.ErrLocked  // *LockedError
+	// ErrSnapshotTooOld says that the store keeps a snapshot only for so long. What to do: begin anew.
+	ErrSnapshotTooOld = store.ErrSnapshotTooOld
+
+	// ErrNotSupported is something that this store cannot do. What to do: open another store, or do without.
+	ErrNotSupported = store.ErrNotSupported
+
+	// ErrFull says that the disk is full; nothing was written. What to do: make room, or delete; writes go on by themselves.
+	ErrFull = store.ErrFull
+
+	// ErrFailed says that an earlier write or sync failed; reads go on, writes do not. What to do: find the cause in the log,
+	// then open the database again.
+	ErrFailed = store.ErrFailed
+
+	// ErrCorrupt is stored data that is damaged: *CorruptError. What to do: restore the file that it names from a backup.
+	ErrCorrupt = store.ErrCorrupt
+
+	// ErrLocked says that another process has the database open: *LockedError. What to do: end that one; it is named.
+	ErrLocked = store.ErrLocked
+
+	// ErrUnavailable says that the server of the store cannot be reached; nothing was written. What to do: try again later.
 	ErrUnavailable = store.ErrUnavailable
-	ErrClosed      = store.ErrClosed
+
+	// ErrClosed says that the database was closed. What to do: end the work that is left before Close.
+	ErrClosed = store.ErrClosed
 )
 
 // Facts that come from the store, with the names that an application knows.
