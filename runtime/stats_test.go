@@ -92,8 +92,8 @@ func TestStatsLoseFewHits(t *testing.T) {
 		items.Get(t.Context(), "item:000")
 	}
 	got := db.Stats().Cache.Hits - before
-	// Under the race detector a pool forgets what it is given now and then.
-	if least := uint64(n - 64); got > n || got < least && !raceEnabled {
+	// A pool forgets what it is given when memory is collected, and under the race detector now and then.
+	if least := uint64(n - n/20); got > n || got < least && !raceEnabled {
 		t.Errorf("%d Gets of cached documents were counted as %d hits", n, got)
 	}
 }

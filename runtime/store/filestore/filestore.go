@@ -310,6 +310,9 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	size := min(spareSize, o.SegmentSize/4)
+	if s.scratch {
+		size = 0
+	}
 	s.commitLog.deleteSpare = spare{fs: s.fs, log: s.log, name: deleteSpareName, size: size}
 	s.commitLog.compactSpare = spare{fs: s.fs, log: s.log, name: compactSpareName, size: size}
 	s.commitLog.takeSpares()

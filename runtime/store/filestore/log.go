@@ -188,7 +188,7 @@ func (l *commitLog) makeRoom(n int64) error {
 		return nil
 	}
 	ahead := min(l.reserve, l.segmentSize-l.space)
-	if !l.deleteSpare.there() || !l.compactSpare.there() {
+	if !l.deleteSpare.whole() || !l.compactSpare.whole() {
 		ahead = 0 // the disk was full a moment ago
 	}
 	for ask := max(need, ahead); ; ask = max(need, ask/4) {

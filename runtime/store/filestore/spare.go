@@ -27,7 +27,7 @@ const spareSize = 1 << 20
 func (p *spare) take() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.have {
+	if p.have || p.size == 0 {
 		return
 	}
 	f, err := p.fs.OpenFile(p.name, os.O_RDWR|os.O_CREATE)
@@ -51,11 +51,11 @@ func (l *commitLog) takeSpares() {
 	l.deleteSpare.take()
 }
 
-// there reports whether the space is there.
-func (p *spare) there() bool {
+// whole reports whether all the space is there that is to be.
+func (p *spare) whole() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.have
+	return p.have || p.size == 0
 }
 
 // give gives the space back. It reports whether there was some.
