@@ -27,12 +27,14 @@ func TestReadmeRuns(t *testing.T) {
 			commands = append(commands, strings.TrimSpace(m[2]))
 		case strings.HasPrefix(m[2], "package inventory"):
 			files["inventory/item.go"] = m[2]
+		case strings.HasPrefix(m[2], "package ops"):
+			files["ops/ops.go"] = m[2]
 		case strings.HasPrefix(m[2], "package main"):
 			files["main.go"] = m[2]
 		}
 	}
-	if len(files) != 2 || len(commands) != 2 || strings.Contains(strings.Join(commands, ""), "\n") {
-		t.Fatalf("the README has %d of 2 Go files, and the sh blocks %q; want two of one line", len(files), commands)
+	if len(files) != 3 || len(commands) != 2 || strings.Contains(strings.Join(commands, ""), "\n") {
+		t.Fatalf("the README has %d of 3 Go files, and the sh blocks %q; want two of one line", len(files), commands)
 	}
 	files["main.go"] = strings.ReplaceAll(files["main.go"], "example.com/shop", "example.com/app")
 	dir := application(t, files)

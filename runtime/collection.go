@@ -223,8 +223,13 @@ func (c *collection) wrap(key []byte, err error) error {
 	return fmt.Errorf("kixx: %s %s: %w", c.name, showKey(c.keyOf(key)), err)
 }
 
-// keyOf returns the application's key in a document's key.
-func (c *collection) keyOf(key []byte) any { return c.codec.key(key[headerLen:]) }
+// keyOf returns the application's key in a document's key. What a damaged entry has instead may be no key at all.
+func (c *collection) keyOf(key []byte) any {
+	if len(key) < headerLen {
+		return fmt.Sprintf("%x", key)
+	}
+	return c.codec.key(key[headerLen:])
+}
 
 // write changes one document: prepare gets the stored one (nil: there is none) and returns what to store instead, a copy
 // that belongs to write, or nil to delete. It is called again whenever the document, the catalogue or a unique index was

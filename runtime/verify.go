@@ -364,7 +364,7 @@ func (in *verified) holders(keys [][]byte, ix *Index, it *store.Item) [][]byte {
 // already.
 func (v *verifier) entry(in *verified, ix *Index, it *store.Item, docs []store.Item, said map[string]*Entries) {
 	if len(docs) == 0 {
-		v.report(in, nil, ix.Name, nil, "the %s has an entry that names no document: %q", ix.title(), it.Key[headerLen:])
+		v.report(in, nil, ix.Name, nil, "the %s has an entry that names no document", ix.title())
 		return
 	}
 	var holder []byte // the document that it is most likely of
@@ -404,7 +404,7 @@ func (v *verifier) entry(in *verified, ix *Index, it *store.Item, docs []store.I
 	case len(docs) == 1:
 		v.report(in, docs[0].Key, ix.Name, nil, "the %s has an entry for it, but there is no such document", ix.title())
 	default:
-		v.report(in, nil, ix.Name, nil, "the %s has an entry of a document that is not there: %q", ix.title(), it.Key[headerLen:])
+		v.report(in, nil, ix.Name, nil, "the %s has an entry of a document that is not there", ix.title())
 	}
 }
 

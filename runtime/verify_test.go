@@ -139,7 +139,7 @@ func TestVerifyFindsEachKindOfDamage(t *testing.T) {
 		{"an entry says another document", func(d *damaged) { d.put(d.stored("Folder", 1).Key, d.stored("Folder", 0).Value) },
 			[]string{`kixx: memo "a": the index Folder has an entry for it that the document does not say`}},
 		{"an entry says no document", func(d *damaged) { d.put(d.stored("Folder", 1).Key, []byte("rubbish")) },
-			[]string{`kixx: memo: the index Folder has an entry that names no document: "in\x00\x01b\x00\x01"`}},
+			[]string{`kixx: memo: the index Folder has an entry that names no document`}},
 		{"an entry of a view has another value", func(d *damaged) { d.put(d.stored("ByWord", 0).Key, []byte{7}) },
 			[]string{`kixx: memo "a": its entry in the view ByWord has another value than the document emits`}},
 		{"an entry of a view too many", func(d *damaged) {
@@ -153,7 +153,7 @@ func TestVerifyFindsEachKindOfDamage(t *testing.T) {
 			key := slices.Clone(e.Key)
 			key[len(key)-4] = 'z' // z 00 01 and the ordinal
 			d.put(key, e.Value)
-		}, []string{`kixx: memo: the view ByWord has an entry of a document that is not there: "b\x00\x01z\x00\x01\x00"`}},
+		}, []string{`kixx: memo: the view ByWord has an entry of a document that is not there`}},
 		{"an entry is in the wrong half", func(d *damaged) {
 			e := d.stored("Folder", 0)
 			d.remove(e.Key)
@@ -175,8 +175,8 @@ func TestVerifyFindsEachKindOfDamage(t *testing.T) {
 			`kixx: memo "a": the index Title has an entry for it, but there is no such document`,
 			`kixx: memo "a": the index UpdatedAt has an entry for it, but there is no such document`,
 			`kixx: memo "a": the index of keys has an entry for it, but there is no such document`,
-			`kixx: memo: the view ByWord has an entry of a document that is not there: "Title\x00\x01a\x00\x01\x00"`,
-			`kixx: memo: the view ByWord has an entry of a document that is not there: "a\x00\x01a\x00\x01\x00"`,
+			`kixx: memo: the view ByWord has an entry of a document that is not there`,
+			`kixx: memo: the view ByWord has an entry of a document that is not there`,
 		}},
 		{"a document ends early", func(d *damaged) {
 			it := d.stored("", 0)

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -37,7 +38,7 @@ func ReadInt[T Signed](b []byte) (v T, rest []byte, err error) {
 		return 0, nil, err
 	}
 	if v = T(i); int64(v) != i {
-		return 0, nil, fmt.Errorf("%d is out of the range of %T", i, v)
+		return 0, nil, fmt.Errorf("the number is out of the range of %T", v)
 	}
 	return v, rest, nil
 }
@@ -50,7 +51,7 @@ func ReadUint[T Unsigned](b []byte) (v T, rest []byte, err error) {
 		return 0, nil, err
 	}
 	if v = T(i); uint64(v) != i {
-		return 0, nil, fmt.Errorf("%d is out of the range of %T", i, v)
+		return 0, nil, fmt.Errorf("the number is out of the range of %T", v)
 	}
 	return v, rest, nil
 }
@@ -75,7 +76,7 @@ func ReadFloat32[T ~float32](b []byte) (v T, rest []byte, err error) {
 		return 0, nil, err
 	}
 	if v = T(f); float64(v) != f && f == f {
-		return 0, nil, fmt.Errorf("%v is not exactly a float32", f)
+		return 0, nil, errors.New("the number is not exactly a float32")
 	}
 	return v, rest, nil
 }
@@ -128,7 +129,7 @@ func readInt(b []byte) (i int64, rest []byte, err error) {
 		case err != nil:
 			return 0, nil, errShort
 		case u > math.MaxInt64:
-			return 0, nil, fmt.Errorf("%d is out of the range of int64", u)
+			return 0, nil, errors.New("the number is out of the range of int64")
 		}
 		return int64(u), rest, nil
 	case float64Number, float32Number:
@@ -137,7 +138,7 @@ func readInt(b []byte) (i int64, rest []byte, err error) {
 		case err != nil:
 			return 0, nil, err
 		case math.Trunc(f) != f || f < -1<<63 || f >= 1<<63:
-			return 0, nil, fmt.Errorf("%v is not exactly an integer", f)
+			return 0, nil, errors.New("the number is not exactly an integer")
 		}
 		return int64(f), rest, nil
 	case nilNumber:
@@ -162,7 +163,7 @@ func readUint(b []byte) (u uint64, rest []byte, err error) {
 		case err != nil:
 			return 0, nil, err
 		case math.Trunc(f) != f || f < 0 || f >= 1<<64:
-			return 0, nil, fmt.Errorf("%v is not exactly an integer that is not negative", f)
+			return 0, nil, errors.New("the number is not exactly an integer that is not negative")
 		}
 		return uint64(f), rest, nil
 	}
@@ -171,7 +172,7 @@ func readUint(b []byte) (u uint64, rest []byte, err error) {
 	case err != nil:
 		return 0, nil, err
 	case i < 0:
-		return 0, nil, fmt.Errorf("%d is negative", i)
+		return 0, nil, errors.New("the number is negative")
 	}
 	return uint64(i), rest, nil
 }
@@ -195,7 +196,7 @@ func readFloat(b []byte) (f float64, rest []byte, err error) {
 			return 0, nil, err
 		}
 		if f = float64(i); f >= 1<<63 || int64(f) != i { // 1<<63 itself is no int64: converting it back is undefined
-			return 0, nil, fmt.Errorf("%d is not exactly a float64", i)
+			return 0, nil, errors.New("the number is not exactly a float64")
 		}
 		return f, rest, nil
 	case uintNumber:
@@ -204,7 +205,7 @@ func readFloat(b []byte) (f float64, rest []byte, err error) {
 			return 0, nil, errShort
 		}
 		if f = float64(u); f >= 1<<64 || uint64(f) != u {
-			return 0, nil, fmt.Errorf("%d is not exactly a float64", u)
+			return 0, nil, errors.New("the number is not exactly a float64")
 		}
 		return f, rest, nil
 	case nilNumber:

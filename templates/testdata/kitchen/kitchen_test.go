@@ -366,8 +366,8 @@ func TestErrorsNameTheField(t *testing.T) {
 		b    []byte
 		want string
 	}{
-		{one("I8", 0xD1, 1, 0), `field I8: 256 is out of the range of int8`},
-		{one("U", 0xFF), `field U: -1 is negative`},
+		{one("I8", 0xD1, 1, 0), `field I8: the number is out of the range of int8`},
+		{one("U", 0xFF), `field U: the number is negative`},
 		{one("Dims", one("W", wrong...)...), `field Dims.W: want a number, found str`},
 		{one("Strs", 0x92, 0xA0, 0x01), `field Strs[1]: want text, found int`},
 		{one("Boxes", append([]byte{0x91}, one("dims", one("H", wrong...)...)...)...), `field Boxes[0].dims.H: want a number, found str`},
