@@ -13,18 +13,22 @@ import (
 var fences = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
 // TestReadmeRuns does what the README says to do in the first ten minutes: it generates code for the struct that is shown
-// there, builds the program that is shown there, and runs it twice.
+// there, builds the program that is shown there, runs it twice, and looks into its files.
 func TestReadmeRuns(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := make(map[string]string)
-	var commands []string
+	var commands, console []string
 	for _, m := range fences.FindAllStringSubmatch(string(readme), -1) {
 		switch {
 		case m[1] == "sh":
 			commands = append(commands, strings.TrimSpace(m[2]))
+		case m[1] == "console":
+			for line := range strings.Lines(m[2]) {
+				console = append(console, strings.TrimSpace(line))
+			}
 		case strings.HasPrefix(m[2], "package inventory"):
 			files["inventory/item.go"] = m[2]
 		case strings.HasPrefix(m[2], "package ops"):
@@ -48,6 +52,24 @@ func TestReadmeRuns(t *testing.T) {
 		b, err := cmd.CombinedOutput()
 		if out := string(b); err != nil || !strings.Contains(out, want) || !strings.Contains(out, "Lamp 39.99") || !strings.Contains(out, "0030-0039 Lamp") {
 			t.Errorf("run %d: %v, prints\n%s\nwant %q and the lamp in it", i+1, err, out, want)
+		}
+	}
+	if len(console) < 5 {
+		t.Errorf("the README looks into the files with %q, want five commands", console)
+	}
+	for _, line := range console {
+		args, ours := strings.CutPrefix(line, "$ go tool kixxgen ")
+		args, to, _ := strings.Cut(args, " > ")
+		cmd := exec.Command(binary, strings.Fields(args)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if !ours || err != nil || len(out) == 0 {
+			t.Errorf("%s: %v, prints\n%s", line, err, out)
+		}
+		if to != "" {
+			if err := os.WriteFile(filepath.Join(dir, to), out, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

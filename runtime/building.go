@@ -89,7 +89,7 @@ func (c *collection) startBuild(ctx context.Context) error {
 			return ErrClosed
 		}
 		c.builder.stop(err)
-		c.core.options.store.Logger.Error("kixx: indexes could not be built", "event", "index.failed", "entity", c.name, "error", err)
+		c.core.options.store.Logger.Error("kixx: indexes could not be built", "event", "index.failed", "entity", c.name, "err", err)
 		return err
 	})
 	if !started {

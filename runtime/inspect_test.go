@@ -2,6 +2,7 @@ package kixx_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -288,6 +289,66 @@ func TestUnknownFieldsAreDumpedAndLoaded(t *testing.T) {
 		t.Errorf("a = %+v", a)
 	}
 }
+
+// A load that is ended in the middle says up to which line all is in, and goes on behind it.
+func TestLoadGoesOnWhereItWasEnded(t *testing.T) {
+	dir := t.TempDir()
+	db := openDir(t, dir)
+	must[*kinds.ListRepo](t)(kinds.NewListRepo(t.Context(), db))
+	closeDB(t, db)
+	var lines strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&lines, "{\"ID\":\"%04d\",\"Values\":[%d]}\r\n\n", i, i)
+	}
+	o := inspect.LoadOptions{Entity: "list", Plain: true, Now: time.Now}
+	load := func(ctx context.Context, o inspect.LoadOptions) (inspect.Loaded, error) {
+		in := inspectDir(t, dir, true)
+		defer closeDB(t, in)
+		return in.Load(ctx, strings.NewReader(lines.String()), o)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := o
+	ended.Progress = func(inspect.Loaded) { cancel() }
+	first, err := load(ctx, ended)
+	if !errors.Is(err, context.Canceled) || first.Docs == 0 || first.Docs == 1000 || first.Lines != 2*first.Docs-1 {
+		t.Fatalf("loaded %+v, %v, want a part, and that it was canceled", first, err)
+	}
+	if n := strings.Count(dumped(t, dir), "\n"); n != first.Docs {
+		t.Errorf("%d documents are in, want %d", n, first.Docs)
+	}
+	o.First = first.Lines + 1
+	rest, err := load(t.Context(), o)
+	if err != nil || rest.Docs != 1000-first.Docs || rest.Lines != 1999 {
+		t.Errorf("the rest: %+v, %v", rest, err)
+	}
+	if n := strings.Count(dumped(t, dir), "\n"); n != 1000 {
+		t.Errorf("%d documents are in, want 1000", n)
+	}
+}
+
+// A line without an end is refused before it is in memory.
+func TestALineThatIsTooLongIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	db := openDir(t, dir)
+	must[*kinds.ListRepo](t)(kinds.NewListRepo(t.Context(), db))
+	closeDB(t, db)
+	in := inspectDir(t, dir, false)
+	defer closeDB(t, in)
+	endless := readerFunc(func(b []byte) (int, error) {
+		for i := range b {
+			b[i] = ' '
+		}
+		return len(b), nil
+	})
+	_, err := in.Load(t.Context(), endless, inspect.LoadOptions{Entity: "list", Now: time.Now})
+	if line := new(inspect.LineError); !errors.As(err, &line) || line.Line != 1 || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("a line without an end: %v", err)
+	}
+}
+
+type readerFunc func(b []byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 // No line makes a load panic, and one that is refused leaves nothing.
 func FuzzLoadLines(f *testing.F) {

@@ -99,7 +99,7 @@ func (f *format) entries(env environment, entries []*inspect.Entry) error {
 func (f *format) rows(env environment, header []string, n int, row func(i int) ([]string, error), line func(j []byte, i int) ([]byte, error)) error {
 	return env.write(func(w *bufio.Writer) error {
 		var put func(cells []string) error
-		finish := func() error { return nil }
+		var finish func() error
 		switch f.of(env) {
 		case "json":
 			for i := range n {

@@ -4,6 +4,7 @@
 //
 //	kixxgen [--tags LIST] [--goos OS] [packages]
 //	kixxgen check [--tags LIST] [--goos OS] [packages]
+//	kixxgen data stats|get|query|dump|load|compact DIR …
 //	kixxgen version
 //
 // Packages are named as for go build; the default is the one in the working directory. For each struct with the comment
@@ -14,6 +15,8 @@
 // Kixxgen check writes nothing. It exits with 0 if everything is fresh, and with 1 and a diff if not. It needs no build, so
 // that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, both for check
 // and for generating; generating exits with 1 if a file cannot be written.
+//
+// Kixxgen data looks into the files of a database, and works on them, without the code of the application: see "Data" below.
 //
 // # An example
 //
@@ -219,6 +222,30 @@
 // In testdata/kixx it keeps a sample of each version of each entity, a document with all fields filled, in a file of its own.
 // Commit them too: the generated test reads them all with the code of today. The sample of a version that was never released
 // may be deleted, and so may its lines in the schema file.
+//
+// # Data
+//
+// The commands of kixxgen data work on the database in a directory:
+//
+//	kixxgen data stats DIR                    entities, documents, indexes, size
+//	kixxgen data get DIR ENTITY KEY           one document
+//	kixxgen data query DIR ENTITY INDEX VALUE what an index or a view finds, a page at a time
+//	kixxgen data dump DIR                     all documents, as lines of JSON
+//	kixxgen data load DIR FILE                such lines, with index entries, or nothing with --dry-run
+//	kixxgen data compact DIR                  gives back space
+//
+// Each has a --help with examples. A database must not be open elsewhere. All but load and compact leave its files as they
+// are, also after a crash: only the name of the process that has it is written, into the lock file.
+//
+// A line of a dump is {"entity":"item","key":"item:1","rev":"3-9f86d081","doc":{…}}. What is loaded again is the same in every
+// byte. But hooks and validation are code of the application, which the command has not; it loads documents of such an
+// entity with --unchecked. Views are made by functions of the application: with --rebuild they are left to it, and answer no
+// query until it has opened the database and built them anew. A document that was stored before a migration is written
+// without it; let the application Migrate before a dump that is to be loaded.
+//
+// The exit status is 1 if a document is not there, or something is wrong with the database: it is damaged, open elsewhere, or
+// the disk is full. It is 2 for what was asked in a wrong way, as an entity that there is not, and 3 for a line that cannot
+// be loaded; the lines before it are in.
 package main
 
 import (

@@ -325,9 +325,16 @@ func (e *Entity) keyForm() string {
 // levelMark is set in documents that were read without the migrations that they lack.
 const levelMark = "\x00level"
 
-// open registers the entity with a database, with the indexes that keep lets through. Nothing changes by that, as long as
-// they are those of the catalogue.
-func (e *Entity) open(ctx context.Context, db *kixx.DB, migrate func(level int, f *kixx.Fields) error, keep func(*index) bool) (*kixx.SoftRepo[*Doc, Key], error) {
+// An openEntity is an entity whose documents can be read, and written if it was opened so.
+type openEntity struct {
+	*Entity
+	repo *kixx.SoftRepo[*Doc, Key]
+	kept []*index // that are kept on writing
+}
+
+// open registers the entity with a database. For reading there are the indexes that are ready, and migrate stands for the
+// migrations of the application; for writing, those that are to be kept and can be. Nothing changes by that.
+func (e *Entity) open(ctx context.Context, db *kixx.DB, write bool, migrate func(level int, f *kixx.Fields) error) (*openEntity, error) {
 	s := &kixx.Schema[*Doc, Key]{
 		Name:      e.Name,
 		New:       func() *Doc { return &Doc{of: e} },
@@ -356,19 +363,21 @@ func (e *Entity) open(ctx context.Context, db *kixx.DB, migrate func(level int, 
 			s.Migrate = append(s.Migrate, kixx.Migration{Level: level, Func: func(f *kixx.Fields) error { return migrate(level, f) }})
 		}
 	}
-	var kept []*index
+	o := &openEntity{Entity: e}
 	for _, ix := range e.indexes {
-		if !keep(ix) {
+		switch {
+		case write && ix.state != "stale" && ix.bad == nil:
+			o.kept = append(o.kept, ix)
+		case write || ix.state != "ready" || ix.Of == "":
 			continue
 		}
-		kept = append(kept, ix)
 		if ix.view != nil {
 			s.Indexes = append(s.Indexes, &ix.view.Index)
 		} else {
 			s.Indexes = append(s.Indexes, &ix.Index)
 		}
 	}
-	s.Read = func(d *Doc, b []byte, u *gen.Unknown) ([]byte, error) { return d.read(b, u, kept) }
+	s.Read = func(d *Doc, b []byte, u *gen.Unknown) ([]byte, error) { return d.read(b, u, o.kept) }
 	s.Index = func(d *Doc, into *kixx.Entries) {
 		for i, tuples := range d.entries {
 			for _, tuple := range tuples {
@@ -376,15 +385,17 @@ func (e *Entity) open(ctx context.Context, db *kixx.DB, migrate func(level int, 
 			}
 		}
 	}
+	o.repo = new(kixx.SoftRepo[*Doc, Key])
+	var err error
 	if e.deleted != "" {
-		r, err := kixx.NewSoftRepo(ctx, db, s)
-		return &r, err
+		*o.repo, err = kixx.NewSoftRepo(ctx, db, s)
+	} else {
+		o.repo.Repo, err = kixx.NewRepo(ctx, db, s)
 	}
-	r, err := kixx.NewRepo(ctx, db, s)
-	return &kixx.SoftRepo[*Doc, Key]{Repo: r}, err
+	return o, err
 }
 
-// read reads a document from the beginning of b, and what the indexes have of it.
+// read reads a document from the beginning of b, and the entries that it has in indexes.
 func (d *Doc) read(b []byte, u *gen.Unknown, indexes []*index) ([]byte, error) {
 	raw := make(map[string][]byte)
 	rest, err := eachField(b, func(name string, value []byte) {
@@ -412,7 +423,13 @@ func (d *Doc) read(b []byte, u *gen.Unknown, indexes []*index) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("field %s, of the key, is missing", k.name)
 		}
-		if tuple, _, err = k.append(tuple, value); err != nil {
+		if tuple, _, err = k.append(tuple, value); err == nil && k.typ.kind == timeKind {
+			var at time.Time
+			if at, _, err = gen.ReadTime(value); err == nil {
+				err = gen.CanonKeyTime(&at, k.name)
+			}
+		}
+		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", k.name, err)
 		}
 	}
@@ -424,15 +441,11 @@ func (d *Doc) read(b []byte, u *gen.Unknown, indexes []*index) ([]byte, error) {
 		}
 		d.deleted = &t
 	}
-	d.entries = nil
-	for _, ix := range indexes {
-		var tuples [][]byte
-		if ix.bad == nil {
-			if tuples, err = ix.tuples(raw); err != nil {
-				return nil, err
-			}
+	d.entries = make([][][]byte, len(indexes))
+	for i, ix := range indexes {
+		if d.entries[i], err = ix.tuples(raw); err != nil {
+			return nil, err
 		}
-		d.entries = append(d.entries, tuples)
 	}
 	return rest, nil
 }

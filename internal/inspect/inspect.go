@@ -124,12 +124,6 @@ func (d *Database) Entity(name string) (*Entity, error) {
 	return nil, asked("there is no entity %q%s", name, hint.Nearest(name, d.Names()...))
 }
 
-// An openEntity is an entity whose documents can be read.
-type openEntity struct {
-	*Entity
-	repo *kixx.SoftRepo[*Doc, Key]
-}
-
 // read returns an entity for reading. It sees documents that are marked as deleted if deleted says so.
 func (d *Database) read(ctx context.Context, name string, deleted bool) (*openEntity, error) {
 	o := d.opened[name]
@@ -138,16 +132,14 @@ func (d *Database) read(ctx context.Context, name string, deleted bool) (*openEn
 		if err != nil {
 			return nil, err
 		}
-		o = &openEntity{Entity: e}
-		o.repo, err = e.open(ctx, d.db, markLevel, func(ix *index) bool { return ix.state == "ready" && ix.Of != "" })
-		if err != nil {
+		if o, err = e.open(ctx, d.db, false, markLevel); err != nil {
 			return nil, err
 		}
 		d.opened[name] = o
 	}
 	if deleted && o.deleted != "" {
 		all := kixx.WithDeleted(o.repo)
-		return &openEntity{o.Entity, &all}, nil
+		return &openEntity{Entity: o.Entity, repo: &all}, nil
 	}
 	return o, nil
 }

@@ -187,12 +187,12 @@ func (l *loader) entityNamed(ctx context.Context, name string) (*openEntity, err
 	if err := e.loadable(&l.o); err != nil {
 		return nil, err
 	}
-	repo, err := e.open(ctx, l.d.db, notMigrated, func(ix *index) bool { return ix.state != "stale" && ix.bad == nil })
+	o, err := e.open(ctx, l.d.db, true, notMigrated)
 	if err != nil {
 		return nil, err
 	}
-	l.open[name] = &openEntity{e, repo}
-	return l.open[name], nil
+	l.open[name] = o
+	return o, nil
 }
 
 // notMigrated stands for the migrations of the application where old documents must not be written over as they are.
@@ -368,13 +368,7 @@ func (l *loader) finish(e *openEntity, doc *Doc) (err error) {
 	if doc.body, err = e.withTimes(doc.body, l.o.Now()); err != nil {
 		return err
 	}
-	var kept []*index
-	for _, ix := range e.indexes {
-		if ix.state != "stale" && ix.bad == nil {
-			kept = append(kept, ix)
-		}
-	}
-	if _, err := doc.read(doc.body, new(gen.Unknown), kept); err != nil {
+	if _, err := doc.read(doc.body, new(gen.Unknown), e.kept); err != nil {
 		return err
 	}
 	empty := true

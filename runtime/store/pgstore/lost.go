@@ -147,7 +147,7 @@ func (s *Store) end(ctx context.Context, b backend) error {
 		var pe *pgconn.PgError
 		switch {
 		case errors.As(err, &pe) && pe.Code == insufficientPrivilege:
-			s.log.Warn("pgstore: the server does not let a lost connection be ended; its commit may be applied late", "event", "lost.kept", "pid", b.pid, "error", err)
+			s.log.Warn("pgstore: the server does not let a lost connection be ended; its commit may be applied late", "event", "lost.kept", "pid", b.pid, "err", err)
 			return nil
 		case err != nil:
 			return err
