@@ -190,19 +190,18 @@ type frameWalk struct {
 	// durable is up to where the frames were on the disk once, as far as that is known: what cannot be read below is damaged.
 	durable int64
 	looked  bool // all headers behind off were asked for it
-
-	torn int64 // where the newest segment ends with a tear; -1: it does not
 }
 
 // A gap is bytes of a segment in which there were frames once, and are none.
 type gap struct {
 	off, end int64
 	why      string
+	head     *frameHeader // of the frame at off, if it is good
 }
 
 // newFrameWalk returns a walk over the frames of a segment, which was durable up to an offset at least.
 func newFrameWalk(ctx context.Context, g *segmentFile, sealed, durable int64) (*frameWalk, error) {
-	w := &frameWalk{ctx: ctx, g: g, scan: scanner{seg: &g.segment}, off: segmentHeaderSize, sealed: sealed, durable: durable, torn: -1}
+	w := &frameWalk{ctx: ctx, g: g, scan: scanner{seg: &g.segment}, off: segmentHeaderSize, sealed: sealed, durable: durable}
 	return w, w.measure()
 }
 
@@ -237,7 +236,7 @@ func (w *frameWalk) next() (f frame, g *gap, err error) {
 		}
 		return f, nil, nil
 	case err == io.EOF && w.off < w.durable:
-		g = &gap{w.off, w.durable, fmt.Sprintf("the file ends here; it had at least %d bytes", w.durable)}
+		g = &gap{off: w.off, end: w.durable, why: fmt.Sprintf("the file ends here; it had at least %d bytes", w.durable)}
 		w.off = w.durable
 		return f, g, nil
 	case isUnreadable(err):
@@ -283,10 +282,7 @@ func (w *frameWalk) newest(f frame, err error) (frame, error) {
 		}
 		w.looked = true
 	}
-	if w.off >= w.durable {
-		if err != io.EOF {
-			w.torn = w.off
-		}
+	if w.off >= w.durable { // the end, or a tear
 		return f, io.EOF
 	}
 	// What a mark covers was written when the mark was, but maybe not yet when it was read here.
@@ -307,7 +303,7 @@ func (w *frameWalk) skip(f frame, cause error) (*gap, error) {
 	}
 	off := w.off + frameAlign
 	if f.salt == w.g.salt && f.end() <= w.scan.size {
-		off = f.end()
+		off, g.head = f.end(), &f.frameHeader
 	}
 	for ; off+frameHeaderSize <= w.scan.size; off += frameAlign {
 		if off%patch == 0 {

@@ -227,3 +227,19 @@ func UnpackInto(ctx context.Context, to FS, r io.Reader) error {
 	}
 	return settle(ctx, to)
 }
+
+// RepairFS is Repair of an FS.
+func RepairFS(ctx context.Context, from, to FS) (RepairReport, error) {
+	return repair(ctx, readOnly{FS: from}, to)
+}
+
+// Commits returns the numbers of the commits in a segment, by where their frames begin.
+func Commits(b []byte) map[int64]uint64 {
+	commits := make(map[int64]uint64)
+	for _, off := range Frames(b) {
+		if h, err := parseFrameHeader(b[off:], off, binary.LittleEndian.Uint32(b[28:])); err == nil && h.kind == frameCommit {
+			commits[off] = h.seq
+		}
+	}
+	return commits
+}

@@ -12,7 +12,8 @@
 //	file:///var/lib/shop?sync=periodic&interval=1s an absolute one
 //
 // Read format.go for the bytes, commit.go for the order of writes and syncs, flush.go for runs, cursor.go for reading over
-// all that there is, recover.go for opening after a crash, recent.go and watch.go for what is told of commits afterwards.
+// all that there is, recover.go for opening after a crash, recent.go and watch.go for what is told of commits afterwards,
+// backup.go and restore.go for copies of a store, verify.go and repair.go for damage.
 //
 // # Promises
 //
@@ -281,10 +282,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	if err != nil {
 		s.release()
-		if isFull(err) && !errors.Is(err, store.ErrFull) {
-			err = full(err)
-		}
-		return nil, err
+		return nil, markFull(err)
 	}
 	s.id = s.commitLog.manifest.store
 	s.end, s.endSeg = s.commitLog.at, s.commitLog.segment
