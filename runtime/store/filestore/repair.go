@@ -373,6 +373,8 @@ func (r *repairer) readSegment(g, next *segmentFile) error {
 				if f.kind == frameCommit {
 					place(changes, &g.segment, f.off, f.seq)
 					r.commit(g, &f, changes)
+				} else {
+					r.reaches(f.seq, g.name, f.off) // it has the number of the last commit
 				}
 				continue
 			}
@@ -442,9 +444,7 @@ func (r *repairer) know(key string, l logged) {
 func (r *repairer) damagedFrame(g *segmentFile, bad *gap) error {
 	h := bad.head
 	if h.kind != frameCommit {
-		if h.seq <= r.at {
-			r.gap = nil // there was no commit in it
-		}
+		r.reaches(h.seq, g.name, bad.off)
 		return nil
 	}
 	payload := make([]byte, h.length)

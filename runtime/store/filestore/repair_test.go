@@ -37,7 +37,7 @@ func newRepairCase(t testing.TB, seed uint64, commits int) *repairCase {
 	s := mustOpen(t, o)
 	s.OnPublish(r.c.hook)
 	rng := rand.New(rand.NewPCG(seed, 15))
-	for i := range commits {
+	for i := 0; i < commits || filestore.Delta(s) < 5; i++ {
 		doc := fmt.Sprintf("d/%02d", rng.IntN(60))
 		sets := []set{{key: "n", value: fmt.Sprint(i)}}
 		if rng.IntN(5) == 0 {
@@ -50,8 +50,8 @@ func newRepairCase(t testing.TB, seed uint64, commits int) *repairCase {
 		}
 		filestore.Settle(s)
 	}
-	if filestore.Runs(s) < 1 || filestore.Delta(s) < 5 {
-		t.Fatalf("%d runs, %d keys behind them", filestore.Runs(s), filestore.Delta(s))
+	if filestore.Runs(s) < 1 {
+		t.Fatal("there are no runs")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func TestRepairAfterRandomDamage(t *testing.T) {
 				what = append(what, fmt.Sprintf("%s zeroed from %d to %d", name, at, at+n))
 			case kind == 18:
 				b = b[:at]
-				hit[name] = append(hit[name], -int64(at))
+				hit[name] = append(hit[name], -int64(max(at, 1)))
 				what = append(what, fmt.Sprintf("%s cut to %d", name, at))
 			default:
 				b = nil
