@@ -118,10 +118,15 @@ func (s *Store) backupTo(ctx context.Context, w io.Writer) error {
 
 // backupError returns what ends a backup that met err.
 func (s *Store) backupError(err error) error {
-	switch {
-	case errors.Is(err, os.ErrClosed) && s.closed.Load():
+	if errors.Is(err, os.ErrClosed) && s.closed.Load() {
 		return store.ErrClosed
-	case isFull(err) && !errors.Is(err, store.ErrFull):
+	}
+	return markFull(err)
+}
+
+// markFull marks an error that says that the disk is full.
+func markFull(err error) error {
+	if isFull(err) && !errors.Is(err, store.ErrFull) {
 		return full(err)
 	}
 	return err

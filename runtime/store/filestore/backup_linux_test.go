@@ -23,12 +23,13 @@ func TestBackupIsTheOwnersAlone(t *testing.T) {
 		was := syscall.Umask(mask)
 		err := errors.Join(s.Backup(bg, filepath.Join(dir, "copy")),
 			filestore.RestoreDir(bg, filepath.Join(dir, "back"), filepath.Join(dir, "copy")))
+		_, repairErr := filestore.Repair(bg, filepath.Join(dir, "copy"), filepath.Join(dir, "repaired"))
 		syscall.Umask(was)
-		if err != nil {
+		if err = errors.Join(err, repairErr); err != nil {
 			t.Fatal(err)
 		}
 		n := 0
-		for _, name := range []string{"copy", "back"} {
+		for _, name := range []string{"copy", "back", "repaired"} {
 			err := filepath.WalkDir(filepath.Join(dir, name), func(p string, d fs.DirEntry, err error) error {
 				if err != nil {
 					return err
@@ -125,7 +126,7 @@ func sealedStore(t *testing.T, dir string) *filestore.Store {
 	return s
 }
 
-// Neither a backup, nor a restore, nor a verification leaves a file open, whether it ends well or not.
+// Neither a backup, nor a restore, a verification or a repair leaves a file open, whether it ends well or not.
 func TestBackupLeavesNothingOpen(t *testing.T) {
 	count := func() int {
 		names, err := os.ReadDir("/proc/self/fd")
@@ -152,6 +153,12 @@ func TestBackupLeavesNothingOpen(t *testing.T) {
 		}
 		if err := os.Truncate(filepath.Join(name("b"), "seg-00000001.log"), 100); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := filestore.Repair(bg, name("b"), name("c")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := filestore.Repair(bg, name("b"), name("c")); err == nil {
+			t.Error("no error")
 		}
 		if r, err := filestore.Verify(bg, name("b")); err != nil || r.Err() == nil {
 			t.Errorf("a cut file: %v, %v", r, err)

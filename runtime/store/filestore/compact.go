@@ -56,6 +56,8 @@ type compaction struct {
 	kick chan struct{} // room for one
 	quit chan struct{}
 
+	slack int64 // how many bytes of segments may be of no use, however little there is
+
 	over atomic.Bool // so much is not needed that commits wait
 
 	mu    sync.Mutex
@@ -190,7 +192,7 @@ type usage struct {
 	size int64 // of the segments
 	live int64 // what runs need of them: too much, if what they say is hidden by something newer
 
-	slack int64    // how much may be of no use, however little there is
+	slack int64    // of compaction
 	seg   *segment // to compact next; nil if it is not time
 	over  bool     // so much is not needed that commits have to wait for it
 }
@@ -228,7 +230,7 @@ func (s *Store) usage() (u usage) {
 		u.size += g.size
 		u.live += g.live
 	}
-	u.slack = s.commitLog.segmentSize / 2
+	u.slack = s.compaction.slack
 	if u.dead() <= u.live/2+u.slack {
 		return u
 	}

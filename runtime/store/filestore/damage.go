@@ -22,9 +22,15 @@ type Damage struct {
 	Key    []byte // of the value that is damaged, or lost; nil if it is not about one, or if that is not known
 	What   string // what is wrong there
 
+	// Keys are the keys of which it is not known whether there were more of them, if that is what it is about; else nil.
+	Keys *KeyRange
+
 	// FirstCommit and LastCommit are the numbers of the commits that stood there; 0 if that is not known.
 	FirstCommit, LastCommit uint64
 }
+
+// A KeyRange is all keys from From on and before To; nil is open.
+type KeyRange struct{ From, To []byte }
 
 func (d Damage) String() string {
 	return (&store.CorruptError{File: d.File, Offset: d.Offset, What: d.What}).Error()
@@ -190,19 +196,18 @@ type frameWalk struct {
 	// durable is up to where the frames were on the disk once, as far as that is known: what cannot be read below is damaged.
 	durable int64
 	looked  bool // all headers behind off were asked for it
-
-	torn int64 // where the newest segment ends with a tear; -1: it does not
 }
 
 // A gap is bytes of a segment in which there were frames once, and are none.
 type gap struct {
 	off, end int64
 	why      string
+	head     *frameHeader // of the frame at off, if it is good
 }
 
 // newFrameWalk returns a walk over the frames of a segment, which was durable up to an offset at least.
 func newFrameWalk(ctx context.Context, g *segmentFile, sealed, durable int64) (*frameWalk, error) {
-	w := &frameWalk{ctx: ctx, g: g, scan: scanner{seg: &g.segment}, off: segmentHeaderSize, sealed: sealed, durable: durable, torn: -1}
+	w := &frameWalk{ctx: ctx, g: g, scan: scanner{seg: &g.segment}, off: segmentHeaderSize, sealed: sealed, durable: durable}
 	return w, w.measure()
 }
 
@@ -237,7 +242,7 @@ func (w *frameWalk) next() (f frame, g *gap, err error) {
 		}
 		return f, nil, nil
 	case err == io.EOF && w.off < w.durable:
-		g = &gap{w.off, w.durable, fmt.Sprintf("the file ends here; it had at least %d bytes", w.durable)}
+		g = &gap{off: w.off, end: w.durable, why: fmt.Sprintf("the file ends here; it had at least %d bytes", w.durable)}
 		w.off = w.durable
 		return f, g, nil
 	case isUnreadable(err):
@@ -283,10 +288,7 @@ func (w *frameWalk) newest(f frame, err error) (frame, error) {
 		}
 		w.looked = true
 	}
-	if w.off >= w.durable {
-		if err != io.EOF {
-			w.torn = w.off
-		}
+	if w.off >= w.durable { // the end, or a tear
 		return f, io.EOF
 	}
 	// What a mark covers was written when the mark was, but maybe not yet when it was read here.
@@ -307,7 +309,7 @@ func (w *frameWalk) skip(f frame, cause error) (*gap, error) {
 	}
 	off := w.off + frameAlign
 	if f.salt == w.g.salt && f.end() <= w.scan.size {
-		off = f.end()
+		off, g.head = f.end(), &f.frameHeader
 	}
 	for ; off+frameHeaderSize <= w.scan.size; off += frameAlign {
 		if off%patch == 0 {

@@ -141,6 +141,12 @@ func Rewrite(s *Store) error { return s.rewrite(context.Background()) }
 // Roll makes the next frame begin a new segment.
 func Roll(s *Store) { s.commitLog.full.Store(true) }
 
+// NeverCompact lets s not compact by itself.
+func NeverCompact(s *Store) {
+	Settle(s)
+	s.compaction.slack = 1 << 60
+}
+
 // Compacted returns how many segments were compacted, and how many bytes of values were moved for it.
 func Compacted(s *Store) (segments int, moved int64) {
 	s.compaction.mu.Lock()
@@ -248,4 +254,20 @@ func UnpackInto(ctx context.Context, to FS, r io.Reader) error {
 		return err
 	}
 	return settle(ctx, to)
+}
+
+// RepairFS is Repair of an FS.
+func RepairFS(ctx context.Context, from, to FS) (RepairReport, error) {
+	return repair(ctx, readOnly{FS: from}, to)
+}
+
+// Commits returns the numbers of the commits in a segment, by where their frames begin.
+func Commits(b []byte) map[int64]uint64 {
+	commits := make(map[int64]uint64)
+	for _, off := range Frames(b) {
+		if h, err := parseFrameHeader(b[off:], off, binary.LittleEndian.Uint32(b[28:])); err == nil && h.kind == frameCommit {
+			commits[off] = h.seq
+		}
+	}
+	return commits
 }

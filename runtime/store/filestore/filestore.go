@@ -13,7 +13,8 @@
 //	file:./data?cache=64MiB                        with so much memory for blocks of runs, see [Options]
 //
 // Read format.go for the bytes, commit.go for the order of writes and syncs, flush.go for runs, cursor.go for reading over
-// all that there is, recover.go for opening after a crash, recent.go and watch.go for what is told of commits afterwards.
+// all that there is, recover.go for opening after a crash, recent.go and watch.go for what is told of commits afterwards,
+// backup.go and restore.go for copies of a store, verify.go and repair.go for damage.
 //
 // # Promises
 //
@@ -261,7 +262,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.blocks.budget = o.BlockCache
 	s.flushing.keys = o.FlushKeys
 	s.flushing.kick, s.flushing.quit, s.flushing.rewrites = make(chan struct{}, 1), make(chan struct{}), make(chan chan error)
-	s.compaction = compaction{turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error)}
+	s.compaction = compaction{turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 2}
 	s.compaction.turn <- struct{}{}
 	s.recent.unused = math.MaxInt // nobody has asked
 	s.gathered.wake = make(chan struct{}, 1)
@@ -304,10 +305,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	if err != nil {
 		s.release()
-		if isFull(err) && !errors.Is(err, store.ErrFull) {
-			err = full(err)
-		}
-		return nil, err
+		return nil, markFull(err)
 	}
 	size := min(spareSize, o.SegmentSize/4)
 	if s.scratch {

@@ -11,8 +11,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-
-	"github.com/kixxgen/kixxgen/runtime/store"
 )
 
 const (
@@ -59,10 +57,7 @@ func restore(ctx context.Context, dir string, fill func(to FS) error) error {
 	if err == nil {
 		return nil
 	}
-	if isFull(err) && !errors.Is(err, store.ErrFull) {
-		err = full(err)
-	}
-	return fmt.Errorf("filestore: restore %s: %w", dir, err)
+	return fmt.Errorf("filestore: restore %s: %w", dir, markFull(err))
 }
 
 // settle makes the store of a directory that was filled.
