@@ -187,34 +187,28 @@ func (s *Store) flushEnded(err, merging error) {
 		s.lookOver()
 		s.compaction.ask()
 	}
-	s.mu.Lock()
-	f.err, f.asked = err, false
-	if f.ended != nil {
-		close(f.ended)
-		f.ended = nil
-	}
-	err = errors.Join(err, merging)
-	if !errors.Is(err, store.ErrClosed) {
-		s.counts.flushing.ended(err)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		s.counts.erred(err)
-	}
-	if err == nil || errors.Is(err, store.ErrClosed) {
+	all := errors.Join(err, merging)
+	closed := errors.Is(all, store.ErrClosed)
+	if f.wait = min(max(retryFlush, 2*f.wait), retryFlushMost); all == nil || closed {
 		f.wait = 0
-		return
-	}
-	f.wait = min(max(retryFlush, 2*f.wait), retryFlushMost)
-	s.log.Warn("filestore: a run could not be written; it is tried again", "dir", s.dir, "in", f.wait, "err", err)
-	if f.retry == nil {
-		f.retry = s.after(f.wait, func() {
+	} else {
+		s.counts.erred(all)
+		s.log.Warn("filestore: a run could not be written; it is tried again", "dir", s.dir, "in", f.wait, "err", all)
+		f.retry = start(s, f.retry, f.wait, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			f.ask()
 		})
-	} else {
-		f.retry.Reset(f.wait)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.err, f.asked = err, len(f.kick) > 0
+	if f.ended != nil {
+		close(f.ended)
+		f.ended = nil
+	}
+	if !closed {
+		s.counts.flushing.ended(all)
 	}
 }
 
