@@ -190,6 +190,61 @@ func TestCommitsWhileMoving(t *testing.T) {
 	t.Logf("%d calls of Compact, %d segments compacted, %d bytes moved", compacts, compacted, moved)
 }
 
+// A commit that changes a key while its value is being moved wins, whatever it does: when the move is published, and when it
+// is replayed.
+func TestMovesLoseToNewerCommits(t *testing.T) {
+	sim := simfs.New()
+	o, _ := simOptions(sim, store.Sync)
+	o.FlushKeys = 1000        // only Compact flushes
+	o.SegmentSize = 128 << 10 // so little is not needed that no commit has to wait for it
+	s := mustOpen(t, o)
+	newer := map[int64]set{ // by the length of the value that is moved
+		301: {key: "a/1", del: true},
+		302: {key: "a/2", value: "short"},
+		303: {key: "a/3", value: strings.Repeat("long", 50)},
+	}
+	want := map[string]string{"a/1": strings.Repeat("1", 301), "a/2": strings.Repeat("2", 302), "a/3": strings.Repeat("3", 303), "a/4": strings.Repeat("4", 304)}
+	for key, v := range want {
+		put(t, s, key, v)
+	}
+	for range 30 {
+		put(t, s, "b", strings.Repeat("b", 300))
+	}
+	want["b"] = strings.Repeat("b", 300)
+	var crashed []*simfs.FS
+	sim.Before(func(op simfs.Op) {
+		set, ok := newer[op.Len]
+		switch {
+		case op.Kind == "read" && ok: // the value is looked up, and not moved yet
+			delete(newer, op.Len)
+			delete(want, set.key)
+			if !set.del {
+				want[set.key] = set.value
+			}
+			if _, err := s.Commit(bg, batch(set)); err != nil {
+				t.Errorf("Commit(%q): %v", set.key, err)
+			}
+		case op.Kind == "rename" && len(newer) == 0: // the next manifest is without the segment
+			crashed = append(crashed, sim.Crash(simfs.LoseAll, nil))
+		}
+	})
+	if err := s.Compact(bg); err != nil {
+		t.Fatal(err)
+	}
+	sim.Before(nil)
+	if compacted, moved := filestore.Compacted(s); len(newer) != 0 || compacted == 0 || moved < 301+302+303+304 || len(crashed) == 0 {
+		t.Fatalf("%d segments compacted, %d bytes moved, %d commits missing, %d crashes: that is no test", compacted, moved, len(newer), len(crashed))
+	}
+	if got, err := dump(s); err != nil || !equal(got, want) {
+		t.Errorf("after Compact%s, %v, want%s", show(got), err, show(want))
+	}
+	for i, disk := range crashed {
+		if got, err := dumpAfter(disk); err != nil || !equal(got, want) {
+			t.Errorf("after crash %d%s, %v, want%s", i, show(got), err, show(want))
+		}
+	}
+}
+
 // A snapshot goes on to read its state, and what was put into newer segments before it, when those are compacted.
 func TestSnapshotKeepsItsSegments(t *testing.T) {
 	sim := simfs.New()

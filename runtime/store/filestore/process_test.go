@@ -13,11 +13,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 	"github.com/kixxgen/kixxgen/runtime/store/filestore"
+	"github.com/kixxgen/kixxgen/runtime/store/filestore/simfs"
 )
 
 // The test binary runs itself as the process that is killed, or that finds the lock taken.
@@ -243,6 +245,23 @@ func TestSecondOpenIsLocked(t *testing.T) {
 	out, err = child(t, "open", dir).Output()
 	if err != nil || strings.TrimSpace(string(out)) != "<nil>" {
 		t.Errorf("Open by another process after Close: %s, %v", out, err)
+	}
+}
+
+// The lock is held also where its owner cannot be written into the file.
+func TestLockOfAnUnknownOwnerIsHeld(t *testing.T) {
+	sim := simfs.New()
+	o, _ := simOptions(sim, store.Sync)
+	sim.Inject(func(op simfs.Op) *simfs.Fault {
+		if op.Kind == "write" && op.Name == "LOCK" {
+			return &simfs.Fault{Err: syscall.ENOSPC}
+		}
+		return nil
+	})
+	mustOpen(t, o)
+	var locked *store.LockedError
+	if _, err := filestore.Open(bg, "sim", o); !errors.As(err, &locked) || locked.PID != 0 {
+		t.Errorf("second Open: %v, want a LockedError without the owner", err)
 	}
 }
 
