@@ -15,6 +15,7 @@ import (
 
 func init() {
 	inside.Catalogue = readCatalogue
+	inside.Stale = staleIndexes
 	inside.LoadAsIs = LoadOption(func(o *loadOptions) { o.asIs = true })
 }
 
@@ -53,6 +54,35 @@ func readCatalogue(ctx context.Context, st store.Reader) (spaces []inside.Namesp
 			return spaces, nil
 		}
 	}
+}
+
+// staleIndexes implements [inside.Stale].
+func staleIndexes(ctx context.Context, st store.Store) error {
+	spaces, err := readCatalogue(ctx, st)
+	if err != nil {
+		return err
+	}
+	for _, space := range spaces {
+		for _, e := range space.Entities {
+			key := catalogueKey(namespaceID(space.Name), "collection", e.Name)
+			r, version, err := readRecord(ctx, st, key)
+			if err != nil {
+				return err
+			}
+			for i := range r.Indexes {
+				r.Indexes[i].State = indexStale
+			}
+			value, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			batch := &store.Batch{ID: newBatchID(), Ops: []store.Op{{Key: key, Value: value, Guard: store.At(version)}}}
+			if _, err := st.Commit(ctx, batch); err != nil {
+				return fmt.Errorf("kixx: %s: %w", e.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // readNamespace reads the catalogue of one namespace.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -23,6 +24,10 @@ type dataCommands struct {
 	Dump    dumpCommand    `cmd:"" help:"Write all documents as lines of JSON."`
 	Load    loadCommand    `cmd:"" help:"Store documents from lines of JSON."`
 	Compact compactCommand `cmd:"" help:"Give back the space of what was overwritten and deleted."`
+	Verify  verifyCommand  `cmd:"" help:"Read all files and list what is damaged."`
+	Repair  repairCommand  `cmd:"" help:"Save what can be read of a damaged database to a new one."`
+	Backup  backupCommand  `cmd:"" help:"Copy a database to a directory or an archive."`
+	Restore restoreCommand `cmd:"" help:"Make a database of a backup."`
 }
 
 // A location is the database that a command works on.
@@ -41,13 +46,22 @@ func (l *location) withDatabase(env environment, write bool, f func(db *inspect.
 	return dataError(env, err)
 }
 
+// noDatabase returns err, as a mistake of the caller if it is that there is nothing at dir.
+func noDatabase(dir string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &exit{exitUsage, fmt.Errorf("there is no database in %s: %w", dir, err)}
+	}
+	return err
+}
+
 // dataError returns the error to exit with.
 func dataError(env environment, err error) error {
 	var line *inspect.LineError
+	var e *exit
 	stored := errors.Is(err, kixx.ErrCorrupt) || errors.Is(err, kixx.ErrFull) || errors.Is(err, kixx.ErrFailed) || errors.Is(err, kixx.ErrUnknown)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.As(err, &e):
+		return err
 	case env.ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return &exit{exitData, errors.New("interrupted")}
 	case errors.Is(err, inspect.ErrAsked):

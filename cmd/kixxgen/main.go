@@ -4,7 +4,7 @@
 //
 //	kixxgen [--tags LIST] [--goos OS] [packages]
 //	kixxgen check [--tags LIST] [--goos OS] [packages]
-//	kixxgen data stats|get|query|dump|load|compact DIR …
+//	kixxgen data stats|get|query|dump|load|compact|verify|repair|backup|restore DIR …
 //	kixxgen version
 //
 // Packages are named as for go build; the default is the one in the working directory. For each struct with the comment
@@ -233,8 +233,13 @@
 //	kixxgen data dump DIR                     all documents, as lines of JSON
 //	kixxgen data load DIR FILE                such lines, with index entries, or nothing with --dry-run
 //	kixxgen data compact DIR                  gives back space
+//	kixxgen data verify DIR                   lists what is damaged, by file and offset
+//	kixxgen data repair DIR TARGET            saves what can be read of a damaged one
+//	kixxgen data backup DIR TARGET            to a directory, or with - to an archive
+//	kixxgen data restore SOURCE DIR           from either
 //
-// Each has a --help with examples. A database must not be open elsewhere. All but load and compact leave its files as they
+// Each has a --help with examples. A database must not be open elsewhere, but for verify. All but load, compact
+// and backup leave its files as they
 // are, also after a crash: only the name of the process that has it is written, into the lock file.
 //
 // A line of a dump is {"entity":"item","key":"item:1","rev":"3-9f86d081","doc":{…}}. What is loaded again is the same in every

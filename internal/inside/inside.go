@@ -11,6 +11,9 @@ import (
 // Catalogue reads what a database says of itself: its namespaces by their names, with the entities in them by theirs.
 var Catalogue func(ctx context.Context, r store.Reader) ([]Namespace, error)
 
+// Stale sets all indexes of a database that nobody has open to stale, so that applications build them anew.
+var Stale func(ctx context.Context, st store.Store) error
+
 // LoadAsIs is a kixx.LoadOption: documents are stored as they are, also their times and the mark that one is deleted, and
 // nothing checks them. One that is new keeps the revision that it has; one that is written over counts up.
 var LoadAsIs any

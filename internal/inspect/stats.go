@@ -3,10 +3,10 @@ package inspect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 
+	"github.com/kixxgen/kixxgen/internal/inside"
 	"github.com/kixxgen/kixxgen/runtime/store"
 	"github.com/kixxgen/kixxgen/runtime/store/filestore"
 )
@@ -62,6 +62,16 @@ func (d *Database) Stats(ctx context.Context, name string) (*EntityStats, error)
 
 // Compact gives back the space of what is not needed in the database of a directory.
 func Compact(ctx context.Context, dir string, logger *slog.Logger) error {
+	return withStore(ctx, dir, logger, func(st *filestore.Store) error { return st.Compact(ctx) })
+}
+
+// Stale sets all indexes of the database of a directory to stale: they answer no query until applications have built them
+// anew.
+func Stale(ctx context.Context, dir string, logger *slog.Logger) error {
+	return withStore(ctx, dir, logger, func(st *filestore.Store) error { return inside.Stale(ctx, st) })
+}
+
+func withStore(ctx context.Context, dir string, logger *slog.Logger, f func(st *filestore.Store) error) error {
 	st, err := filestore.Open(ctx, dir, filestore.Options{Options: store.Options{Logger: logger}, Existing: true})
 	if errors.Is(err, os.ErrNotExist) {
 		return noDatabase(dir, err)
@@ -69,11 +79,7 @@ func Compact(ctx context.Context, dir string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	err = st.Compact(ctx)
-	if err != nil {
-		err = fmt.Errorf("compact %s: %w", dir, err)
-	}
-	return errors.Join(err, st.Close())
+	return errors.Join(f(st), st.Close())
 }
 
 func noDatabase(dir string, err error) error {
