@@ -18,6 +18,7 @@ type statsCommand struct {
 // Help is shown by --help.
 func (*statsCommand) Help() string {
 	return `Documents are counted, which reads the index of keys, or the documents of an entity that has none. Beside an index is its state if it is not ready.
+What is needed of the log is known when keys have been moved to runs; until then nothing of it can be given back.
 
     kixxgen data stats ./data`
 }
@@ -43,7 +44,9 @@ func (c *statsCommand) Run(env environment) error {
 			if err := table.Flush(); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(w, "\n%s in files\n", bytesText(size))
+			f := db.Files()
+			_, err := fmt.Fprintf(w, "\n%s in files\n%d segments of the log, %s, of which %s can be given back\n%d runs of keys, %s\n", bytesText(size),
+				f.Segments, bytesText(f.SegmentBytes), bytesText(f.DeadBytes), f.Runs, bytesText(f.RunBytes))
 			return err
 		})
 	})

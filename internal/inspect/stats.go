@@ -60,6 +60,9 @@ func (d *Database) Stats(ctx context.Context, name string) (*EntityStats, error)
 	return s, nil
 }
 
+// Files says what the files hold.
+func (d *Database) Files() store.Stats { return d.st.Stats() }
+
 // Compact gives back the space of what is not needed in the database of a directory.
 func Compact(ctx context.Context, dir string, logger *slog.Logger) error {
 	return withStore(ctx, dir, logger, func(st *filestore.Store) error { return st.Compact(ctx) })

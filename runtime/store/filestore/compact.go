@@ -52,8 +52,8 @@ const (
 
 // compaction is what the store knows of its own compacting.
 type compaction struct {
-	turn chan struct{} // holds an element while nobody compacts
-	kick chan struct{} // room for one
+	worker
+	turn chan struct{} // holds an element while nobody compacts a segment
 	quit chan struct{}
 
 	slack int64 // how many bytes of segments may be of no use, however little there is
@@ -61,38 +61,26 @@ type compaction struct {
 	over atomic.Bool // so much is not needed that commits wait
 
 	mu    sync.Mutex
-	ended chan struct{}   // closed when over may have changed; nil: nobody waits
+	waits chan struct{}   // closed when over may have changed; nil: nobody waits
 	kept  map[segID]error // segments that cannot be compacted, and why
-	asked bool            // the compactor works, or is about to
 	done  int             // how many segments were compacted
 	moved int64           // bytes of values
-}
-
-// ask lets the compactor look.
-func (c *compaction) ask() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	select {
-	case c.kick <- struct{}{}:
-		c.asked = true
-	default:
-	}
 }
 
 // admit waits while segments hold more of what is not needed than they may.
 func (c *compaction) admit(ctx context.Context) error {
 	for c.over.Load() {
 		c.mu.Lock()
-		if c.ended == nil {
-			c.ended = make(chan struct{})
+		if c.waits == nil {
+			c.waits = make(chan struct{})
 		}
-		ended := c.ended
+		waits := c.waits
 		c.mu.Unlock()
 		if !c.over.Load() {
 			return nil
 		}
 		select {
-		case <-ended:
+		case <-waits:
 		case <-c.quit:
 			return store.ErrClosed
 		case <-ctx.Done():
@@ -107,61 +95,20 @@ func (c *compaction) setOver(over bool) {
 	c.over.Store(over)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended != nil {
-		close(c.ended)
-		c.ended = nil
-	}
-}
-
-// compactor compacts segments when it is time.
-func (s *Store) compactor() {
-	defer s.workers.Done()
-	c := &s.compaction
-	var retry Timer
-	defer func() {
-		if retry != nil {
-			retry.Stop()
-		}
-	}()
-	wait := time.Duration(0)
-	for {
-		select {
-		case <-c.quit:
-			return
-		case <-c.kick:
-		}
-		err := s.compactDue()
-		if !errors.Is(err, store.ErrClosed) {
-			s.mu.Lock()
-			s.counts.compacting.ended(err)
-			s.mu.Unlock()
-		}
-		if err != nil {
-			c.setOver(false) // waiting would not help
-		}
-		if err == nil || errors.Is(err, store.ErrClosed) {
-			wait = 0
-		} else {
-			wait = min(max(retryFlush, 2*wait), retryFlushMost)
-			s.log.Warn("filestore: a segment could not be compacted; it is tried again", "dir", s.dir, "in", wait, "err", err)
-			retry = start(s, retry, wait, c.ask)
-		}
-		c.mu.Lock()
-		c.asked = len(c.kick) > 0
-		c.mu.Unlock()
+	if c.waits != nil {
+		close(c.waits)
+		c.waits = nil
 	}
 }
 
 // compactDue compacts segments until there is not too much in them that nobody needs.
-func (s *Store) compactDue() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	select {
-	case <-s.compaction.turn:
-	case <-s.compaction.quit:
-		return nil
-	}
-	defer func() { s.compaction.turn <- struct{}{} }()
+func (s *Store) compactDue() (err error) {
+	ctx := context.Background()
+	defer func() {
+		if err != nil {
+			s.compaction.setOver(false) // waiting would not help
+		}
+	}()
 	for {
 		u := s.usage()
 		s.compaction.setOver(u.over)
@@ -201,7 +148,7 @@ type segmentUsage struct {
 	seg  *segment
 	size int64
 	live int64
-	kept bool
+	kept error // why it cannot be compacted
 }
 
 func (u *usage) dead() int64 { return u.size - u.live }
@@ -225,7 +172,7 @@ func (s *Store) usage() (u usage) {
 			break
 		}
 		size := seg.end - segmentHeaderSize
-		g := segmentUsage{seg, size, min(live[seg.id], size), s.compaction.kept[seg.id] != nil}
+		g := segmentUsage{seg, size, min(live[seg.id], size), s.compaction.kept[seg.id]}
 		u.segs = append(u.segs, g)
 		u.size += g.size
 		u.live += g.live
@@ -245,10 +192,21 @@ func (s *Store) usage() (u usage) {
 }
 
 // worth reports whether compacting the segment gives back more than it takes.
-func (g *segmentUsage) worth() bool { return !g.kept && g.live <= g.size-g.size/minDead }
+func (g *segmentUsage) worth() bool { return g.kept == nil && g.live <= g.size-g.size/minDead }
 
-// compactSegment moves what is needed of a segment, and removes it. The caller has the turn.
+// compactSegment moves what is needed of a segment, and removes it.
 func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) error {
+	select {
+	case <-s.compaction.turn:
+	case <-s.compaction.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.compaction.turn <- struct{}{} }()
+	if !s.commitLog.segments.has(seg) {
+		return nil // somebody else was faster
+	}
 	end, err := s.moveAll(ctx, seg, (*mover).move, p)
 	var damaged *store.CorruptError
 	if errors.As(err, &damaged) {
@@ -285,6 +243,7 @@ func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) erro
 	s.compaction.mu.Lock()
 	s.compaction.done++
 	s.compaction.mu.Unlock()
+	s.compaction.setOver(s.usage().over)
 	return nil
 }
 
@@ -514,14 +473,6 @@ func (s *Store) Compact(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	select {
-	case <-s.compaction.turn:
-	case <-s.compaction.quit:
-		return store.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { s.compaction.turn <- struct{}{} }()
 	if err := s.compact(ctx); err != nil {
 		if isFull(err) && !errors.Is(err, store.ErrFull) {
 			err = full(err)
@@ -537,7 +488,7 @@ func (s *Store) compactLeast(ctx context.Context, p *pacer) error {
 	u := s.usage()
 	list := u.segs[:0]
 	for _, g := range u.segs {
-		if g.live = 0; g.kept {
+		if g.live = 0; g.kept != nil {
 			continue
 		}
 		st := s.clone()
@@ -597,6 +548,9 @@ func (s *Store) compact(ctx context.Context) error {
 	var damaged []error
 	did := false
 	for _, g := range u.segs {
+		if g.kept != nil { // found in the background a moment ago
+			damaged = append(damaged, g.kept)
+		}
 		if !g.worth() {
 			continue
 		}

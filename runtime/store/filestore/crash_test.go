@@ -54,7 +54,7 @@ func (h *history) find(got map[string]string, from int) int {
 // segments, which takes place between two steps of the script.
 func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64, ops int, h *history) (did scripted) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	for life := 0; sim.Ops() < ops || did.segments < 4 || did.compacted < 4 || did.moved == 0; life++ {
+	for life := 0; sim.Ops() < ops || did.segments < 4 || did.compacted < 4 || did.moved == 0 || did.runs < 2; life++ {
 		o, clock := simOptions(sim, mode)
 		if life%2 == 0 {
 			o.FlushKeys = 30

@@ -32,16 +32,15 @@ func (s *Store) AwaitQueued(n int) {
 // Settle returns when s neither flushes, nor merges, nor compacts, and is not about to.
 func Settle(s *Store) {
 	for {
-		s.mu.RLock()
-		asked := s.flushing.asked
-		s.mu.RUnlock()
-		s.compaction.mu.Lock()
-		asked = asked || s.compaction.asked
-		s.compaction.mu.Unlock()
-		s.mu.RLock() // moves may have made a flush due
-		asked = asked || s.flushing.asked
-		s.mu.RUnlock()
-		if !asked {
+		// In this order each may ask the next one; and moves may make a flush due.
+		busy := false
+		for range 2 {
+			s.mu.RLock()
+			busy = busy || s.flushing.asked
+			s.mu.RUnlock()
+			busy = busy || s.merging.busy() || s.compaction.busy()
+		}
+		if !busy {
 			return
 		}
 		runtime.Gosched()

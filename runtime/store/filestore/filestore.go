@@ -121,8 +121,8 @@ var limits = store.Limits{
 //	P  under pmu and mu: the group is applied to the delta and to what is recent, the hooks are called, watchers woken.
 //
 // The caller passes all three itself if nobody else commits. Else one goroutine does S for everybody and another one P,
-// so that the next group is written while one is published. The flusher, another goroutine, moves keys to runs, and the
-// compactor values out of segments that hold little that is needed.
+// so that the next group is written while one is published. The flusher, another goroutine, moves keys to runs, a worker merges
+// these, and another one moves values out of segments that hold little that is needed.
 //
 // Invariants:
 //
@@ -170,15 +170,17 @@ type Store struct {
 	idle     idling
 
 	flushing   flushing
+	merging    worker
 	compaction compaction
 	blocks     blockCache
-	nextRun    runID // the last number of a run; of the flusher
+	nextRun    atomic.Uint32 // the last number of a run
+	installing sync.Mutex    // taken before all other locks, by who changes the runs
 	counts     counts
 
 	commitLog *commitLog // of the S role, but for its manifest
 	kick      chan struct{}
 	publishes chan *group
-	workers   sync.WaitGroup // syncer, publisher, flusher, compactor, timers under way, and calls of Compact
+	workers   sync.WaitGroup // syncer, publisher, flusher, the two workers, timers under way, and calls of Compact
 
 	mu     sync.RWMutex
 	state        // what is published
@@ -188,6 +190,8 @@ type Store struct {
 	recent recent
 	hooks  []*hook
 	wake   chan struct{} // closed when something is published, and by Close
+
+	runsChanged chan struct{} // closed when they have
 
 	waiting atomic.Bool // somebody waits for wake; set while mu is held
 }
@@ -262,8 +266,15 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.blocks.budget = o.BlockCache
 	s.flushing.keys = o.FlushKeys
 	s.flushing.kick, s.flushing.quit, s.flushing.rewrites = make(chan struct{}, 1), make(chan struct{}), make(chan chan error)
-	s.compaction = compaction{turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 2}
+	s.merging.init()
+	s.merging.s, s.merging.work, s.merging.all, s.merging.counts = s, s.mergeDue, s.mergeAll, &s.counts.merging
+	s.merging.failed = "filestore: runs could not be merged; it is tried again"
+	s.compaction = compaction{turn: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 2}
+	s.compaction.init()
+	s.compaction.s, s.compaction.work, s.compaction.counts = s, s.compactDue, &s.counts.compacting
+	s.compaction.failed = "filestore: a segment could not be compacted; it is tried again"
 	s.compaction.turn <- struct{}{}
+	s.runsChanged = make(chan struct{})
 	s.recent.unused = math.MaxInt // nobody has asked
 	s.gathered.wake = make(chan struct{}, 1)
 	if s.log == nil {
@@ -319,14 +330,16 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.at = s.end.position
 	s.recent.keep, s.recent.floor = keepRecent, s.at
 	s.counts.opened(&s.commitLog.manifest)
-	s.workers.Add(4)
+	s.workers.Add(5)
 	go s.syncer()
 	go s.publisher()
 	go s.flusher()
-	go s.compactor()
+	go s.merging.run()
+	go s.compaction.run()
 	if s.scratch {
 		return s, nil // what is not needed is not written
 	}
+	s.merging.ask()
 	s.compaction.ask()
 	s.mu.Lock()
 	s.flushing.due(s) // after a crash the delta can be large

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 //  4. Under mu the run takes the place of the frozen keys.
 //
 // A merge makes one run of several that follow each other, in the same steps without the first one. A crash between any
-// two of them leaves files that the manifest does not name, which the next opening removes. One goroutine does all this.
+// two of them leaves files that the manifest does not name, which the next opening removes. One goroutine flushes and another
+// one merges, so that no flush waits for a merge.
 
 const (
 	// flushLog is after how many bytes of log a flush is due at the latest: what is behind the last one is replayed by an
@@ -30,6 +32,9 @@ const (
 
 	// mostRuns is how many runs there are when nothing is to be merged, at most.
 	mostRuns = 4
+
+	// tooManyRuns is with how many runs a flush waits for a merge: each one makes reading slower.
+	tooManyRuns = 16
 
 	// mergeRatio is how much larger a run must be than all newer ones together to be left alone by a merge.
 	mergeRatio = 4
@@ -117,7 +122,7 @@ func (f *flushing) admit(ctx context.Context, s *Store) error {
 	return nil
 }
 
-// flusher flushes and merges when it is time.
+// flusher flushes when it is time.
 func (s *Store) flusher() {
 	defer s.workers.Done()
 	f := &s.flushing
@@ -132,41 +137,44 @@ func (s *Store) flusher() {
 			return
 		case done := <-f.rewrites:
 			err := s.commitLog.compactSpare.with(s.flushAll)
-			s.flushEnded(err, nil)
-			if err == nil {
-				err = s.mergeAll()
-			}
+			s.flushEnded(err)
 			done <- err
 		case <-f.kick:
-			err := s.commitLog.compactSpare.with(func() error { return s.flush(false) })
-			var merging error
+			err := s.awaitMerge()
 			if err == nil {
-				merging = s.mergeDue()
+				err = s.commitLog.compactSpare.with(func() error { return s.flush(false) })
 			}
-			if err == nil && merging == nil {
+			if err == nil {
 				s.commitLog.takeSpares()
 			}
-			s.flushEnded(err, merging)
+			s.flushEnded(err)
+		}
+	}
+}
+
+// awaitMerge waits while there are too many runs, as long as they are being merged.
+func (s *Store) awaitMerge() error {
+	for {
+		s.mu.RLock()
+		n, changed := len(s.ver.runs), s.runsChanged
+		s.mu.RUnlock()
+		if n < tooManyRuns || !s.merging.busy() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-s.flushing.quit:
+			return store.ErrClosed
 		}
 	}
 }
 
 // rewrite makes one run of all there is.
 func (s *Store) rewrite(ctx context.Context) error {
-	done := make(chan error, 1)
-	select {
-	case s.flushing.rewrites <- done:
-	case <-s.flushing.quit:
-		return store.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-done:
+	if err := request(ctx, s, s.flushing.rewrites); err != nil {
 		return err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return request(ctx, s, s.merging.requests)
 }
 
 // mergeAll makes one run of all runs.
@@ -180,20 +188,20 @@ func (s *Store) mergeAll() error {
 	return s.merge(len(runs), &pacer{s: s, quit: s.flushing.quit})
 }
 
-// flushEnded tells who waits, and arranges for another try if there was an error. Commits can go on without a merge.
-func (s *Store) flushEnded(err, merging error) {
+// flushEnded tells who waits, and arranges for another try if there was an error.
+func (s *Store) flushEnded(err error) {
 	f := &s.flushing
 	if err == nil {
 		s.lookOver()
+		s.merging.ask()
 		s.compaction.ask()
 	}
-	all := errors.Join(err, merging)
-	closed := errors.Is(all, store.ErrClosed)
-	if f.wait = min(max(retryFlush, 2*f.wait), retryFlushMost); all == nil || closed {
+	closed := errors.Is(err, store.ErrClosed)
+	if f.wait = min(max(retryFlush, 2*f.wait), retryFlushMost); err == nil || closed {
 		f.wait = 0
 	} else {
-		s.counts.erred(all)
-		s.log.Warn("filestore: a run could not be written; it is tried again", "dir", s.dir, "in", f.wait, "err", all)
+		s.counts.erred(err)
+		s.log.Warn("filestore: a run could not be written; it is tried again", "dir", s.dir, "in", f.wait, "err", err)
 		f.retry = start(s, f.retry, f.wait, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -208,7 +216,7 @@ func (s *Store) flushEnded(err, merging error) {
 		f.ended = nil
 	}
 	if !closed {
-		s.counts.flushing.ended(all)
+		s.counts.flushing.ended(err)
 	}
 }
 
@@ -274,7 +282,7 @@ func (s *Store) flush(must bool) error {
 	if err != nil {
 		return err
 	}
-	err = s.install(r, ver.runs, func(m *manifest) {
+	err = s.install(r, nil, func(m *manifest) {
 		m.replaySeg, m.replay = f.seg.id, f.frozen
 		m.raiseFloor(f.seg, f.frozen)
 	}, func() {
@@ -305,8 +313,20 @@ func (s *Store) mergeDue() error {
 	if n < 2 {
 		return nil
 	}
-	p := pacer{s: s, quit: s.flushing.quit, rate: mergeRate, urgent: func() bool { return s.flushing.over.Load() || len(s.flushing.kick) > 0 }}
-	return s.merge(n, &p)
+	p := pacer{s: s, quit: s.flushing.quit, rate: mergeRate, urgent: func() bool { return s.manyRuns() || s.compaction.over.Load() }}
+	if err := s.merge(n, &p); err != nil {
+		return err
+	}
+	s.lookOver()
+	s.compaction.ask()
+	return nil
+}
+
+// manyRuns reports whether runs have come faster than they are merged.
+func (s *Store) manyRuns() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.ver.runs) > 2*mostRuns
 }
 
 // merge makes one run of the newest n.
@@ -323,7 +343,7 @@ func (s *Store) merge(n int, p *pacer) error {
 	if err != nil {
 		return err
 	}
-	if err := s.install(r, ver.runs[n:], func(*manifest) {}, func() {}); err != nil {
+	if err := s.install(r, ver.runs[:n], func(*manifest) {}, func() {}); err != nil {
 		return err
 	}
 	s.counts.merges.Add(1)
@@ -344,10 +364,10 @@ func mergeCount(runs []*run) (n int) {
 // writeRun writes what w goes over to a run, and opens it. It returns nil if there was no key. seq is the number for keys
 // that were deleted by a commit whose number is not known.
 func (s *Store) writeRun(w *walk, seq uint64, p *pacer) (*run, error) {
-	s.nextRun++
-	rw, err := newRun(s.fs, s.id, s.nextRun)
+	id := runID(s.nextRun.Add(1))
+	rw, err := newRun(s.fs, s.id, id)
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", runName(s.nextRun), err)
+		return nil, fmt.Errorf("write %s: %w", runName(id), err)
 	}
 	m, err := s.writeKeys(w, rw, seq, p)
 	empty := rw.keys == 0
@@ -364,7 +384,7 @@ func (s *Store) writeRun(w *walk, seq uint64, p *pacer) (*run, error) {
 	}
 	if err != nil {
 		// What is left of it is removed by the next opening.
-		return nil, fmt.Errorf("write %s: %w", runName(s.nextRun), errors.Join(err, ignoreAbsent(s.fs.Remove(runName(s.nextRun)))))
+		return nil, fmt.Errorf("write %s: %w", runName(id), errors.Join(err, ignoreAbsent(s.fs.Remove(runName(id)))))
 	}
 	s.blocks.add(r)
 	return r, nil
@@ -410,13 +430,24 @@ func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, p *pacer) (m manif
 	}
 }
 
-// install makes r, unless it is nil, and older the runs of the store: first in the manifest, which change changes as well,
-// then in memory, where done is called while mu is held.
-func (s *Store) install(r *run, older []*run, change func(*manifest), done func()) error {
-	runs := older
-	if r != nil {
-		runs = append([]*run{r}, older...)
+// install puts r, unless it is nil, in the place of the runs merged, or before all if there are none: first in the manifest,
+// which change changes as well, then in memory, where done is called while mu is held.
+func (s *Store) install(r *run, merged []*run, change func(*manifest), done func()) error {
+	s.installing.Lock()
+	defer s.installing.Unlock()
+	s.mu.RLock()
+	runs := s.ver.runs
+	s.mu.RUnlock()
+	at := 0
+	if len(merged) > 0 {
+		at = slices.Index(runs, merged[0]) // a flush may have put others before it
 	}
+	newer, older := runs[:at], runs[at+len(merged):]
+	runs = slices.Clone(newer)
+	if r != nil {
+		runs = append(runs, r)
+	}
+	runs = append(runs, older...)
 	names := make([]manifestRun, len(runs))
 	for i, r := range runs {
 		names[i] = r.manifestRun
@@ -438,6 +469,8 @@ func (s *Store) install(r *run, older []*run, change func(*manifest), done func(
 	s.mu.Lock()
 	old := s.ver
 	s.ver = s.newVersion(runs, old.segs, replay)
+	close(s.runsChanged)
+	s.runsChanged = make(chan struct{})
 	done()
 	s.mu.Unlock()
 	old.release()

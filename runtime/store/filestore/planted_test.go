@@ -317,8 +317,8 @@ var bugs = []bug{
 	},
 	{
 		"callers get the document that the cache has", inRuntime + "repo.go",
-		"return none, r.notFound(key, e)\n\t}\n\treturn r.schema.Clone(e.doc.(D)), nil",
-		"return none, r.notFound(key, e)\n\t}\n\treturn e.doc.(D), nil",
+		"\t\treturn none, err\n\t}\n\treturn r.schema.Clone(e.doc.(D)), nil",
+		"\t\treturn none, err\n\t}\n\treturn e.doc.(D), nil",
 		"TestRepository/mem/DocumentsAreTheCallersOwn",
 	},
 	{

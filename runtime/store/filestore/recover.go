@@ -196,7 +196,7 @@ func (s *Store) openRuns(ids []runID) error {
 			break
 		}
 		s.blocks.add(r)
-		s.nextRun = max(s.nextRun, k.id)
+		s.nextRun.Store(max(s.nextRun.Load(), uint32(k.id)))
 		runs = append(runs, r)
 	}
 	s.ver = s.newVersion(runs, nil, m.replaySeg)
@@ -204,7 +204,7 @@ func (s *Store) openRuns(ids []runID) error {
 		return err
 	}
 	for _, id := range ids {
-		s.nextRun = max(s.nextRun, id)
+		s.nextRun.Store(max(s.nextRun.Load(), uint32(id)))
 		if !slices.ContainsFunc(m.runs, func(k manifestRun) bool { return k.id == id }) {
 			if err := s.fs.Remove(runName(id)); err != nil {
 				return err

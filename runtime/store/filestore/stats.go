@@ -17,9 +17,9 @@ type counts struct {
 	full error // the last group met a full disk; under wmu
 
 	// under mu
-	replay               point // from where an opening would replay the log
-	replaySeg            segID
-	flushing, compacting failures
+	replay                        point // from where an opening would replay the log
+	replaySeg                     segID
+	flushing, merging, compacting failures
 }
 
 // failures says why the last try of something failed; nil: it did not; and how many have failed in a row.
@@ -146,12 +146,14 @@ func (s *Store) Health(ctx context.Context) error {
 
 func (s *Store) backgroundHealth() error {
 	s.mu.RLock()
-	flushing, compacting := s.counts.flushing, s.counts.compacting
-	s.mu.RUnlock()
-	what, failed := "a run could not be written", flushing
-	if flushing.n == 0 {
-		what, failed = "a segment could not be compacted", compacting
+	what, failed := "a run could not be written", s.counts.flushing
+	if failed.n == 0 {
+		what, failed = "runs could not be merged", s.counts.merging
 	}
+	if failed.n == 0 {
+		what, failed = "a segment could not be compacted", s.counts.compacting
+	}
+	s.mu.RUnlock()
 	if err := failed.err; failed.n > 1 || failed.n == 1 && s.flushing.over.Load() {
 		if isFull(err) && !errors.Is(err, store.ErrFull) {
 			err = full(err)
