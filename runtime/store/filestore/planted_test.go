@@ -298,12 +298,6 @@ var bugs = []bug{
 		"TestRepository/mem/ADocumentMadeAnewIsAnotherOne",
 	},
 	{
-		"a write does not count up", inRuntime + "repo.go",
-		"*m.Rev = old.rev.next()",
-		"*m.Rev = old.rev",
-		"TestRepository/mem/SetGivesRevisionsFromZeroUp",
-	},
-	{
 		"a cursor begins with the document it stands behind", inRuntime + "plan.go",
 		"s.lo = append(append(s.lo[:0], key...), 0) // the next key",
 		"s.lo = append(s.lo[:0], key...) // the next key",
@@ -394,6 +388,9 @@ func (b *bug) source() (string, error) {
 	return string(src), err
 }
 
+// quickCompile saves a third of the time, most of which goes into compiling again what imports the file with the bug.
+const quickCompile = "-gcflags=github.com/kixxgen/kixxgen/...=-N -l -dwarf=false"
+
 // find runs the test of the bug on the module as it is with the bug. It returns an error unless the test fails.
 func (b *bug) find(t *testing.T) error {
 	src, err := b.source()
@@ -410,7 +407,7 @@ func (b *bug) find(t *testing.T) error {
 		return err
 	}
 	test := "^" + strings.ReplaceAll(b.test, "/", "$/^") + "$"
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay="+overlay, "-vet=off", "-run="+test, "-count=1", "-timeout=60s", "./"+path.Dir(b.file))
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay="+overlay, "-vet=off", quickCompile, "-run="+test, "-count=1", "-timeout=60s", "./"+path.Dir(b.file))
 	cmd.Dir = moduleRoot
 	// The small size must do: no wish for another one is passed on.
 	cmd.Env = slices.DeleteFunc(cmd.Environ(), func(v string) bool { return strings.HasPrefix(v, "KIXX_") })
