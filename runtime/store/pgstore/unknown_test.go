@@ -89,8 +89,10 @@ func TestUnknownOutcomesSettle(t *testing.T) {
 	for f := none; f < held; f++ {
 		t.Logf("  %v: %d, %d", f, unknown[f], applied[f])
 	}
-	// A connection that a fault has broken may be found broken by a later commit: those are few, and were not applied.
-	if applied[after] == 0 || applied[after] != unknown[after] || applied[farewell] == 0 || applied[farewell] != unknown[farewell] || applied[before]+applied[half]+applied[none] > 0 || unknown[before] == 0 || unknown[none] > n/100 {
+	// A connection that a fault has broken may be found broken by a later commit, whatever is to happen to that: those are
+	// few, and were not applied.
+	few := n / 100
+	if applied[after] == 0 || unknown[after]-applied[after] > few || applied[farewell] == 0 || unknown[farewell]-applied[farewell] > few || applied[before]+applied[half]+applied[none] > 0 || unknown[before] == 0 || unknown[none] > few {
 		t.Error("the faults did not do what they are for")
 	}
 }
