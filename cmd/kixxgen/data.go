@@ -14,6 +14,7 @@ import (
 
 	"github.com/kixxgen/kixxgen/internal/inspect"
 	kixx "github.com/kixxgen/kixxgen/runtime"
+	"github.com/kixxgen/kixxgen/runtime/store/filestore"
 )
 
 // dataCommands are the subcommands of kixxgen data, each in a file of its own.
@@ -134,6 +135,15 @@ func (p *progress) show(format string, args ...any) {
 		return
 	}
 	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+// files returns a context with which the work on the files of dir is told of.
+func (p *progress) files(env environment, what, dir string) context.Context {
+	of := ""
+	if size := dirSize(dir); size > 0 {
+		of = ", of files with " + bytesText(size)
+	}
+	return filestore.WithProgress(env.ctx, func(done int64) { p.show("%s: %s read%s", what, bytesText(done), of) })
 }
 
 // done takes away the line of a terminal.

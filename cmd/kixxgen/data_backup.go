@@ -32,10 +32,13 @@ func (c *backupCommand) Run(env environment) error {
 	if err != nil {
 		return dataError(env, noDatabase(c.Dir, err))
 	}
+	p := newProgress(env)
+	ctx := p.files(env, "backup", c.Dir)
 	if c.Target == "-" {
-		err = st.BackupTo(env.ctx, env.stdout)
+		err = st.BackupTo(ctx, env.stdout)
 	} else {
-		err = st.Backup(env.ctx, c.Target)
+		err = st.Backup(ctx, c.Target)
 	}
+	p.done()
 	return dataError(env, errors.Join(err, st.Close()))
 }

@@ -22,7 +22,10 @@ much as there is. The database must not be open elsewhere: an application calls 
 // Run compacts.
 func (c *compactCommand) Run(env environment) error {
 	before := dirSize(c.Dir)
-	if err := inspect.Compact(env.ctx, c.Dir, env.logger()); err != nil {
+	p := newProgress(env)
+	err := inspect.Compact(p.files(env, "compact", c.Dir), c.Dir, env.logger())
+	p.done()
+	if err != nil {
 		return dataError(env, err)
 	}
 	fmt.Fprintf(env.stdout, "%s before, %s after\n", bytesText(before), bytesText(dirSize(c.Dir)))

@@ -25,7 +25,9 @@ exit status is 1 if anything is lost. A backup, if there is one, is better.
 
 // Run repairs, and lists what is lost.
 func (c *repairCommand) Run(env environment) error {
-	report, err := filestore.Repair(env.ctx, c.Dir, c.Target)
+	p := newProgress(env)
+	report, err := filestore.Repair(p.files(env, "repair", c.Dir), c.Dir, c.Target)
+	p.done()
 	if err != nil {
 		return dataError(env, noDatabase(c.Dir, err))
 	}

@@ -23,6 +23,9 @@ func (*restoreCommand) Help() string {
 
 // Run restores the backup.
 func (c *restoreCommand) Run(env environment) error {
+	p := newProgress(env)
+	defer p.done()
+	ctx := p.files(env, "restore", c.Source)
 	var r io.Reader = env.stdin
 	if c.Source != "-" {
 		info, err := os.Stat(c.Source)
@@ -30,7 +33,7 @@ func (c *restoreCommand) Run(env environment) error {
 			return &exit{exitUsage, err}
 		}
 		if info.IsDir() {
-			return dataError(env, filestore.RestoreDir(env.ctx, c.Dir, c.Source))
+			return dataError(env, filestore.RestoreDir(ctx, c.Dir, c.Source))
 		}
 		f, err := os.Open(c.Source)
 		if err != nil {
@@ -39,5 +42,5 @@ func (c *restoreCommand) Run(env environment) error {
 		defer f.Close()
 		r = f
 	}
-	return dataError(env, filestore.Restore(env.ctx, c.Dir, r))
+	return dataError(env, filestore.Restore(ctx, c.Dir, r))
 }

@@ -23,7 +23,9 @@ each damage, with file and offset. Whether indexes fit the documents only the ap
 
 // Run lists the damages.
 func (c *verifyCommand) Run(env environment) error {
-	report, err := filestore.Verify(env.ctx, c.Dir)
+	p := newProgress(env)
+	report, err := filestore.Verify(p.files(env, "verify", c.Dir), c.Dir)
+	p.done()
 	if err != nil {
 		return dataError(env, noDatabase(c.Dir, err))
 	}

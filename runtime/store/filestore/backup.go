@@ -288,6 +288,7 @@ func (f *backupFile) copyTo(ctx context.Context, put func(b []byte, off int64) e
 		if err := put(b, off); err != nil {
 			return err
 		}
+		progressed(ctx, int64(len(b)))
 	}
 	return nil
 }
@@ -313,6 +314,7 @@ func (w *dirWriter) add(ctx context.Context, f backupFile) error {
 	}
 	if w.from != nil && f.whole && w.from.link(f.f, f.name, w.to) == nil {
 		w.made = append(w.made, f.name)
+		progressed(ctx, f.size)
 		return w.sync(f.name)
 	}
 	out, err := w.to.OpenFile(f.name, os.O_RDWR|os.O_CREATE|os.O_EXCL)

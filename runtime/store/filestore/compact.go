@@ -277,6 +277,7 @@ func (s *Store) moveAll(ctx context.Context, seg *segment, each func(*mover, con
 			return end, err
 		}
 		off = f.end()
+		progressed(ctx, f.size())
 		if m.changes, err = f.changes(seg, &m.arena, m.changes[:0]); err != nil {
 			return end, seg.corrupt(f.off, "%v %d: %v", f.kind, f.seq, err)
 		}

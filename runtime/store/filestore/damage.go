@@ -237,6 +237,7 @@ func (w *frameWalk) next() (f frame, g *gap, err error) {
 	switch {
 	case err == nil:
 		w.off = f.end()
+		progressed(w.ctx, f.size())
 		if f.durable <= f.off {
 			w.durable = max(w.durable, f.durable)
 		}

@@ -250,6 +250,7 @@ func (r *repairer) findHoles(run *run) error {
 			return err
 		}
 		_, err := run.readBlock(i)
+		progressed(r.ctx, run.offsets[i+1]-run.offsets[i])
 		if err == nil {
 			continue
 		}

@@ -455,6 +455,7 @@ func (v *verifier) run(n int, r *run) error {
 			return err
 		}
 		b, err := r.readBlock(i)
+		progressed(v.ctx, r.offsets[i+1]-r.offsets[i])
 		if err != nil {
 			whole = false
 			if err := v.damaged(err); err != nil {

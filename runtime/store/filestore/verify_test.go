@@ -434,3 +434,37 @@ func TestVerifyFollowsNoLinks(t *testing.T) {
 		t.Errorf("with a link: %v %v", r.Damages, err)
 	}
 }
+
+// A call tells how far it is: never less than before, and at the end all that there is to be read.
+func TestProgress(t *testing.T) {
+	sim, _ := closedWithRuns(t, 60)
+	var all, last int64
+	for _, name := range sim.Names() {
+		if strings.HasPrefix(name, "seg-") || strings.HasPrefix(name, "run-") {
+			all += int64(len(sim.ReadFile(name)))
+		}
+	}
+	calls := 0
+	ctx := filestore.WithProgress(bg, func(done int64) {
+		if done <= last {
+			t.Fatalf("%d bytes done, before that %d", done, last)
+		}
+		last = done
+		calls++
+	})
+	if _, err := filestore.VerifyFS(ctx, sim); err != nil {
+		t.Fatal(err)
+	}
+	// Headers and indexes are not counted.
+	if last > all || last < all*3/4 || calls < 10 {
+		t.Errorf("%d bytes done in the end, in %d calls; the files have %d", last, calls, all)
+	}
+	s, _, _ := populated(t, store.Sync, 60)
+	last, calls = 0, 0
+	if err := filestore.BackupInto(filestore.WithProgress(bg, func(done int64) { last = done; calls++ }), s, simfs.New()); err != nil || last == 0 {
+		t.Errorf("a backup: %d bytes done, %v", last, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
