@@ -72,7 +72,7 @@ func TestOverwritesStayInBounds(t *testing.T) {
 	}
 	// What runs say of a key that newer ones hide counts as live until they are merged. Here most do, since a run has as many
 	// keys as an eighth of all.
-	if bound := 2*live + 7*segment; largest > bound {
+	if bound := 2*live + 10*segment; largest > bound {
 		t.Errorf("up to %d bytes in files for %d of documents, want at most %d", largest, live, bound)
 	}
 	if err := s.Compact(bg); err != nil {
