@@ -7,7 +7,8 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// badgerStore is badger. Its tables have checksums, which are not verified by default; verify turns that on.
+// badgerStore is badger. Its tables have checksums, which are not verified by default; verify turns that on. In v4.9.6 what
+// is found then ends the process: Table.VerifyChecksum dereferences the block that could not be read, in a goroutine of Open.
 type badgerStore struct{ verify bool }
 
 func (b badgerStore) open(dir string) (*badger.DB, error) {

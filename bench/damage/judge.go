@@ -21,9 +21,22 @@ const (
 // Outcomes lists them in the order of the columns.
 var Outcomes = []Outcome{Detected, Harmless, Wrong, Missing, Died}
 
-// A verdict is what was seen of one opening: of each kind of answer the first one, "" if there was none.
+// A verdict is what was seen of one opening.
 type verdict struct {
-	wrong, missing, panicked, failed string
+	wrong, missing, failed seen
+	panicked               string // "" if nothing has
+}
+
+// seen is how often something was seen, and the first time.
+type seen struct {
+	n     int
+	first string
+}
+
+func (s *seen) add(format string, args ...any) {
+	if s.n++; s.n == 1 {
+		s.first = fmt.Sprintf(format, args...)
+	}
 }
 
 // judge opens the database in dir and reads all documents.
@@ -35,46 +48,39 @@ func judge(s Store, dir string, docs []Document) (v verdict) {
 	}()
 	r, err := s.Open(dir)
 	if err != nil {
-		v.failed = fmt.Sprintf("Open: %v", err)
+		v.failed.add("Open: %v", err)
 		return v
 	}
 	for _, d := range docs {
 		value, err := r.Get(d.Key)
 		switch {
 		case errors.Is(err, ErrMissing):
-			first(&v.missing, "%s is not there", d.Key)
+			v.missing.add("%s is not there", d.Key)
 		case err != nil:
-			first(&v.failed, "Get %s: %v", d.Key, err)
+			v.failed.add("Get %s: %v", d.Key, err)
 		case !bytes.Equal(value, d.Value):
-			first(&v.wrong, "%s: %s", d.Key, difference(value, d.Value))
+			v.wrong.add("%s: %s", d.Key, difference(value, d.Value))
 		}
 	}
 	if err := r.Close(); err != nil {
-		first(&v.failed, "Close: %v", err)
+		v.failed.add("Close: %v", err)
 	}
 	return v
 }
 
-// first sets s, if it is not set yet.
-func first(s *string, format string, args ...any) {
-	if *s == "" {
-		*s = fmt.Sprintf(format, args...)
-	}
-}
-
-// outcome returns the outcome, and what was seen.
-func (v verdict) outcome() (Outcome, string) {
+// outcome returns the outcome, what was seen first, and of how many documents the outcome is true if it is a silent one.
+func (v verdict) outcome() (o Outcome, detail string, documents int) {
 	switch {
-	case v.wrong != "":
-		return Wrong, v.wrong
-	case v.missing != "":
-		return Missing, v.missing
+	case v.wrong.n > 0:
+		return Wrong, v.wrong.first, v.wrong.n
+	case v.missing.n > 0:
+		return Missing, v.missing.first, v.missing.n
 	case v.panicked != "":
-		return Died, v.panicked
-	case v.failed != "":
-		return Detected, v.failed
+		return Died, v.panicked, 0
+	case v.failed.n > 0:
+		return Detected, v.failed.first, 0
 	}
-	return Harmless, ""
+	return Harmless, "", 0
 }
 
 // difference says where got begins to differ from want.

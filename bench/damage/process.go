@@ -25,10 +25,11 @@ type job struct {
 
 // An answer is what a child says about one flip.
 type answer struct {
-	Outcome Outcome
-	Detail  string
-	Last    bool   // the process ends here, since it has panicked
-	Failed  string // the harness itself could not go on
+	Outcome   Outcome
+	Detail    string
+	Documents int    // that are wrong or missing
+	Last      bool   // the process ends here, since it has panicked
+	Failed    string // the harness itself could not go on
 }
 
 // Child does the work of a child process and exits, if this is one. A program that calls [Run] calls it before anything
@@ -94,7 +95,7 @@ func try(s Store, im image, dir string, flip Flip, docs []Document) answer {
 	}
 	v := judge(s, dir, docs)
 	a := answer{Last: v.panicked != ""}
-	a.Outcome, a.Detail = v.outcome()
+	a.Outcome, a.Detail, a.Documents = v.outcome()
 	return a
 }
 
@@ -207,28 +208,25 @@ func (w *worker) stop() error {
 	return err
 }
 
-// tail keeps the beginning and the end of what is written to it: the cause of a death, and the last words.
-type tail struct {
-	head, last []byte
-}
+// A tail keeps the end of what a process prints, long enough for the traces of all goroutines.
+type tail struct{ text []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
-	const keep = 16 << 10
-	if n := min(len(p), keep-len(t.head)); n > 0 {
-		t.head = append(t.head, p[:n]...)
+	const keep = 64 << 10
+	t.text = append(t.text, p...)
+	if len(t.text) > 2*keep {
+		t.text = append(t.text[:0], t.text[len(t.text)-keep:]...)
 	}
-	t.last = append(t.last, p...)
-	t.last = t.last[max(0, len(t.last)-keep):]
 	return len(p), nil
 }
 
 // cause returns the line that says why a process died, else its last line with how it ended.
 func (t *tail) cause(died error) string {
 	last := ""
-	for line := range strings.Lines(string(t.head) + "\n" + string(t.last)) {
+	for line := range strings.Lines(string(t.text)) {
 		line = strings.TrimSpace(line)
-		for _, prefix := range []string{"panic: ", "fatal error: ", "unexpected fault address"} {
-			if strings.HasPrefix(line, prefix) {
+		for _, sign := range []string{"panic: ", "fatal error: ", "unexpected fault address", "on-disk corruption: "} {
+			if strings.Contains(line, sign) {
 				return line
 			}
 		}

@@ -48,8 +48,9 @@ type File struct {
 // A Result is what came out for one flip.
 type Result struct {
 	Flip
-	Outcome Outcome `json:"outcome"`
-	Detail  string  `json:"detail,omitempty"` // the first error, or what is wrong
+	Outcome   Outcome `json:"outcome"`
+	Detail    string  `json:"detail,omitempty"`    // the first error, or what is wrong
+	Documents int     `json:"documents,omitempty"` // that are wrong or missing, if the outcome is a silent one
 }
 
 // Run fills a database and flips its bits. Before that an undamaged copy must be right: else the error says what is not.
@@ -187,7 +188,7 @@ func (b *bench) tryAll(ctx context.Context, flips []Flip) ([]Result, error) {
 					cancel(err)
 					return
 				}
-				results[i] = Result{Flip: flips[i], Outcome: a.Outcome, Detail: a.Detail}
+				results[i] = Result{Flip: flips[i], Outcome: a.Outcome, Detail: a.Detail, Documents: a.Documents}
 			}
 		})
 	}

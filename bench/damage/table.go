@@ -4,17 +4,19 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// WriteTable writes the reports as a table in Markdown.
+// WriteTable writes the reports as a table in Markdown. The last column says how many documents a flip made wrong or
+// missing in silence: at half of the silent flips, and at the worst.
 func WriteTable(w io.Writer, reports []*Report) error {
 	var b strings.Builder
 	b.WriteString("| store | version | options | bytes | a flip every | flips |")
 	for _, o := range Outcomes {
 		fmt.Fprintf(&b, " %s |", o)
 	}
-	b.WriteString("\n| --- | --- | --- | ---: | ---: | ---: |" + strings.Repeat(" ---: |", len(Outcomes)) + "\n")
+	b.WriteString(" documents hit |\n| --- | --- | --- | ---: | ---: | ---: |" + strings.Repeat(" ---: |", len(Outcomes)+1) + "\n")
 	for _, r := range reports {
 		size := 0
 		for _, f := range r.Files {
@@ -24,7 +26,7 @@ func WriteTable(w io.Writer, reports []*Report) error {
 		for _, o := range Outcomes {
 			fmt.Fprintf(&b, " %s |", share(r.Counts[o], len(r.Results)))
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, " %s |\n", hit(r.Results))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -42,4 +44,19 @@ func share(n, all int) string {
 	default:
 		return fmt.Sprintf("%d (%.0f %%)", n, percent)
 	}
+}
+
+// hit returns the median and the most documents that one flip has hit in silence.
+func hit(results []Result) string {
+	var n []int
+	for _, r := range results {
+		if r.Documents > 0 {
+			n = append(n, r.Documents)
+		}
+	}
+	if len(n) == 0 {
+		return "-"
+	}
+	slices.Sort(n)
+	return fmt.Sprintf("%d, at most %d", n[len(n)/2], n[len(n)-1])
 }
