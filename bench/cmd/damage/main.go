@@ -5,7 +5,7 @@
 // All stores take some minutes on two processors. With -every 1 a bit of each byte is flipped: best with few documents,
 // as in
 //
-//	go run ./cmd/damage -peer kixx,kixx-runs -docs 40 -every 1
+//	go run ./cmd/damage -peer kixx,kixx-runs -docs 80 -every 1
 package main
 
 import (
