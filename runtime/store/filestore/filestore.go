@@ -268,11 +268,15 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.flushing.kick, s.flushing.quit, s.flushing.rewrites = make(chan struct{}, 1), make(chan struct{}), make(chan chan error)
 	s.merging.init()
 	s.merging.s, s.merging.work, s.merging.all, s.merging.counts = s, s.mergeDue, s.mergeAll, &s.counts.merging
-	s.merging.failed = "filestore: runs could not be merged; it is tried again"
+	s.merging.failed = func(in time.Duration, err error) {
+		s.log.Warn("filestore: runs could not be merged; it is tried again", "dir", s.dir, "in", in, "err", err)
+	}
 	s.compaction = compaction{turn: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 2}
 	s.compaction.init()
 	s.compaction.s, s.compaction.work, s.compaction.counts = s, s.compactDue, &s.counts.compacting
-	s.compaction.failed = "filestore: a segment could not be compacted; it is tried again"
+	s.compaction.failed = func(in time.Duration, err error) {
+		s.log.Warn("filestore: a segment could not be compacted; it is tried again", "dir", s.dir, "in", in, "err", err)
+	}
 	s.compaction.turn <- struct{}{}
 	s.runsChanged = make(chan struct{})
 	s.recent.unused = math.MaxInt // nobody has asked

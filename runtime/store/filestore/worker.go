@@ -13,7 +13,7 @@ import (
 type worker struct {
 	s      *Store
 	work   func() error
-	failed string // the message of the log for an error
+	failed func(in time.Duration, err error) // logs that it is tried again
 	counts *failures
 
 	kick     chan struct{}   // room for one
@@ -83,7 +83,7 @@ func (w *worker) ended(err error) {
 	} else {
 		w.wait = min(max(retryFlush, 2*w.wait), retryFlushMost)
 		s.counts.erred(err)
-		s.log.Warn(w.failed, "dir", s.dir, "in", w.wait, "err", err)
+		w.failed(w.wait, err)
 		w.retry = start(s, w.retry, w.wait, w.ask)
 	}
 	w.mu.Lock()
