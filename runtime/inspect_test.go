@@ -104,7 +104,7 @@ func fillKinds(t testing.TB, db *kixx.DB, n int) {
 		f.fill(reflect.ValueOf(v).Elem(), 2)
 		v.Seq, v.By = uint32(i), nil
 		if i%2 == 0 {
-			v.By = &kinds.UUID{byte(i), 1}
+			v.By = &kinds.UUID{byte(i), byte(i >> 8), byte(i >> 16), 1}
 		}
 		must[*kinds.Visit](t)(visits.Insert(ctx, v))
 		must[*kinds.Post](t)(posts.Insert(ctx, &kinds.Post{Tenant: "a/b", Slug: fmt.Sprintf("%d \"x\"", i), Title: fmt.Sprintf("one two %d", i), Tags: []kinds.Channel{"x", "y", "x"}}))

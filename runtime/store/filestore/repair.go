@@ -105,7 +105,7 @@ func (keepOpen) Close() error { return nil }
 
 // repair makes a store in the empty directory to of what can be read in from.
 func repair(ctx context.Context, from, to FS) (report RepairReport, err error) {
-	r := &repairer{ctx: ctx, fs: from, report: &report, log: make(map[string]logged), moved: make(map[string]entry)}
+	r := &repairer{ctx: ctx, fs: from, report: &report, log: make(map[string]logged), moved: make(map[string]entry), unread: make(map[segID]Damage)}
 	defer r.close()
 	if err := r.read(); err != nil {
 		return report, err
@@ -132,6 +132,8 @@ type repairer struct {
 	known bool // the manifest could be read
 	segs  []*segmentFile
 	runs  []*run
+
+	unread map[segID]Damage // segments that cannot be opened
 
 	holes []hole            // of the runs
 	gone  [2]uint64         // the first and the last commit that a compaction has removed from the log
@@ -305,9 +307,20 @@ func (r *repairer) openSegments(there []segID) error {
 		}
 		if g != nil {
 			r.segs = append(r.segs, g)
+		} else {
+			r.unread[id] = r.report.Damages[len(r.report.Damages)-1]
 		}
 	}
 	return nil
+}
+
+// between notes that a segment from the one number on and before the other one cannot be read, if there is one.
+func (r *repairer) between(from, to segID) {
+	for _, id := range slices.Sorted(maps.Keys(r.unread)) {
+		if d := r.unread[id]; id >= from && id < to && r.gap == nil {
+			r.gap = &d
+		}
+	}
 }
 
 // readLog reads the part of the log that is needed.
@@ -316,18 +329,22 @@ func (r *repairer) readLog() error {
 	if len(r.holes) == 0 {
 		first, r.at = r.m.replaySeg, r.m.replay.seq
 	}
+	next := first
 	for i, g := range r.segs {
 		if g.id < first {
 			continue
 		}
-		var next *segmentFile
+		r.between(next, g.id)
+		next = g.id + 1
+		var behind *segmentFile
 		if i+1 < len(r.segs) {
-			next = r.segs[i+1]
+			behind = r.segs[i+1]
 		}
-		if err := r.readSegment(g, next); err != nil {
+		if err := r.readSegment(g, behind); err != nil {
 			return err
 		}
 	}
+	r.between(next, ^segID(0))
 	if r.known {
 		r.reaches(r.m.floorSeq, segmentName(r.m.floorSeg), -1)
 	}
