@@ -204,8 +204,8 @@ func TestRepairLosesNothingThatCanBeRead(t *testing.T) {
 			change(f)
 			report := r.check(t, what, f, nil)
 			if !slices.Contains(f.Names(), "MANIFEST") || len(f.ReadFile("MANIFEST")) == 50 {
-				// Nobody knows that nothing was behind the last commit.
-				if n := len(report.Lost) - 1; n == 0 && report.Lost[n].FirstCommit == uint64(r.c.last())+1 && report.Lost[n].LastCommit == 0 {
+				// Nobody knows that nothing was behind the last commit, unless a frame says that the store was closed there.
+				if n := len(report.Lost) - 1; n < 0 || n == 0 && report.Lost[n].FirstCommit == uint64(r.c.last())+1 && report.Lost[n].LastCommit == 0 {
 					report.Lost = nil
 				} else {
 					t.Errorf("%s: lost %v, want what may have been behind the last commit", what, report.Lost)
