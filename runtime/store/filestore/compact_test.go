@@ -273,23 +273,7 @@ func TestSnapshotKeepsItsSegments(t *testing.T) {
 		if err := s.Compact(bg); err != nil {
 			return err
 		}
-		for _, name := range had {
-			if !slices.Contains(segmentFiles(sim), name) {
-				t.Errorf("%s is gone while a snapshot reads it", name)
-			}
-		}
-		items, err := r.Page(bg, store.Page{Limit: 1000})
-		if err != nil {
-			return err
-		}
-		got := make(map[string]string)
-		for _, it := range items {
-			got[string(it.Key)] = string(it.Value)
-		}
-		if !equal(got, before) {
-			t.Errorf("the snapshot has%s, want%s", show(got), show(before))
-		}
-		return nil
+		return stillReads(t, r, sim, had, before)
 	})
 	if err != nil {
 		t.Fatal(err)

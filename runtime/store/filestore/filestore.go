@@ -265,7 +265,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	}
 	s.blocks.budget = o.BlockCache
 	s.flushing.keys = o.FlushKeys
-	s.flushing.kick, s.flushing.quit, s.flushing.rewrites = make(chan struct{}, 1), make(chan struct{}), make(chan chan error)
+	s.flushing.kick, s.flushing.quit, s.flushing.flushes = make(chan struct{}, 1), make(chan struct{}), make(chan chan error)
 	s.merging.init()
 	s.merging.s, s.merging.work, s.merging.all, s.merging.counts = s, s.mergeDue, s.mergeAll, &s.counts.merging
 	s.merging.failed = func(in time.Duration, err error) {

@@ -50,7 +50,7 @@ type flushing struct {
 	kick chan struct{} // room for one
 	quit chan struct{}
 
-	rewrites chan chan error // asks to make one run of all there is
+	flushes chan chan error // asks to write all keys in memory to a run
 
 	over atomic.Bool // the delta has twice as many keys: commits wait
 
@@ -135,7 +135,7 @@ func (s *Store) flusher() {
 		select {
 		case <-f.quit:
 			return
-		case done := <-f.rewrites:
+		case done := <-f.flushes:
 			err := s.commitLog.compactSpare.with(s.flushAll)
 			s.flushEnded(err)
 			done <- err
@@ -171,7 +171,7 @@ func (s *Store) awaitMerge() error {
 
 // rewrite makes one run of all there is.
 func (s *Store) rewrite(ctx context.Context) error {
-	if err := request(ctx, s, s.flushing.rewrites); err != nil {
+	if err := request(ctx, s, s.flushing.flushes); err != nil {
 		return err
 	}
 	return request(ctx, s, s.merging.requests)

@@ -39,6 +39,28 @@ func fill(s *filestore.Store, prefix string, n int) (int, error) {
 	return n, nil
 }
 
+// stillReads checks that a snapshot reads the state before, and that the files are there which it had then.
+func stillReads(t *testing.T, r store.SnapshotReader, sim *simfs.FS, had []string, before map[string]string) error {
+	t.Helper()
+	for _, name := range had {
+		if !slices.Contains(sim.Names(), name) {
+			t.Errorf("%s is gone while a snapshot reads it", name)
+		}
+	}
+	items, err := r.Page(bg, store.Page{Limit: 1000})
+	if err != nil {
+		return err
+	}
+	got := make(map[string]string)
+	for _, it := range items {
+		got[string(it.Key)] = string(it.Value)
+	}
+	if !equal(got, before) {
+		t.Errorf("the snapshot has%s, want%s", show(got), show(before))
+	}
+	return nil
+}
+
 // A snapshot goes on to read its state while the files that it reads from are merged away, and they go when it does.
 func TestSnapshotKeepsItsRuns(t *testing.T) {
 	sim := simfs.New()
@@ -60,23 +82,7 @@ func TestSnapshotKeepsItsRuns(t *testing.T) {
 			}
 			filestore.Settle(s)
 		}
-		for _, name := range had {
-			if !slices.Contains(runFiles(sim), name) {
-				t.Errorf("%s is gone while a snapshot reads it", name)
-			}
-		}
-		items, err := r.Page(bg, store.Page{Limit: 1000})
-		if err != nil {
-			return err
-		}
-		got := make(map[string]string)
-		for _, it := range items {
-			got[string(it.Key)] = string(it.Value)
-		}
-		if !equal(got, before) {
-			t.Errorf("the snapshot has%s, want%s", show(got), show(before))
-		}
-		return nil
+		return stillReads(t, r, sim, had, before)
 	})
 	if err != nil {
 		t.Fatal(err)
