@@ -243,8 +243,9 @@ func (c *collection) buildSome(ctx context.Context, reg *registration, todo []in
 		checks[i] = store.Check{Key: items[i].Key, Version: items[i].Version}
 		var e Entries
 		e.reset(reg, c.indexes, items[i].Key[headerLen:], doc.deleted)
-		c.codec.index(doc.doc, &e)
-		e.sort()
+		if err := c.index(&e, items[i].Key, doc.doc); err != nil {
+			return false, false, err
+		}
 		if e.long >= 0 {
 			return false, false, &KeyLengthError{Entity: c.name, Key: c.keyOf(items[i].Key), Index: c.indexes[e.long].Name, Length: e.length}
 		}

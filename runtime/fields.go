@@ -46,7 +46,7 @@ func (f *Fields) Get(name string) any {
 	if i < 0 {
 		return nil
 	}
-	v, _, err := readAny(f.list[i].value, 0)
+	v, _, err := gen.ReadAny(f.list[i].value)
 	if err != nil && f.err == nil {
 		f.err = fmt.Errorf("field %s cannot be read: %w", name, err)
 	}
@@ -158,78 +158,6 @@ func (f *Fields) append(b []byte) []byte {
 
 // maxAnyDepth bounds the nesting of raw values.
 const maxAnyDepth = 100
-
-// readAny reads a value from the start of b.
-func readAny(b []byte, depth int) (v any, rest []byte, err error) {
-	if depth > maxAnyDepth {
-		return nil, nil, gen.ErrDepth
-	}
-	switch typ := msgp.NextType(b); typ {
-	case msgp.NilType:
-		rest, err = msgp.ReadNilBytes(b)
-		return nil, rest, err
-	case msgp.BoolType:
-		return boxed(msgp.ReadBoolBytes(b))
-	case msgp.IntType:
-		return boxed(msgp.ReadInt64Bytes(b))
-	case msgp.UintType:
-		u, rest, err := msgp.ReadUint64Bytes(b)
-		if i := int64(u); err == nil && i >= 0 {
-			return i, rest, nil
-		}
-		return u, rest, err
-	case msgp.Float32Type:
-		f, rest, err := msgp.ReadFloat32Bytes(b)
-		return float64(f), rest, err
-	case msgp.Float64Type:
-		return boxed(msgp.ReadFloat64Bytes(b))
-	case msgp.StrType:
-		return boxed(msgp.ReadStringBytes(b))
-	case msgp.BinType:
-		return boxed(gen.ReadBytes[[]byte](b)) // unlike msgp's, not nil where there are none
-	case msgp.ArrayType:
-		n, rest, err := msgp.ReadArrayHeaderBytes(b)
-		if err != nil || uint64(n) > uint64(len(rest)) {
-			return nil, nil, fmt.Errorf("a list of %d elements: %w", n, msgp.ErrShortBytes)
-		}
-		list := make([]any, n)
-		for i := range list {
-			if list[i], rest, err = readAny(rest, depth+1); err != nil {
-				return nil, nil, err
-			}
-		}
-		return list, rest, nil
-	case msgp.MapType:
-		n, rest, err := msgp.ReadMapHeaderBytes(b)
-		if err != nil || 2*uint64(n) > uint64(len(rest)) {
-			return nil, nil, fmt.Errorf("a map of %d entries: %w", n, msgp.ErrShortBytes)
-		}
-		m := make(map[string]any, n)
-		for range n {
-			var key string
-			if key, rest, err = readAnyKey(rest); err != nil {
-				return nil, nil, err
-			}
-			if m[key], rest, err = readAny(rest, depth+1); err != nil {
-				return nil, nil, err
-			}
-		}
-		return m, rest, nil
-	default:
-		return boxed(gen.ReadTime(b)) // the only extension that documents have
-	}
-}
-
-// readAnyKey reads the key of a map. Maps whose keys are no text are not raw values.
-func readAnyKey(b []byte) (string, []byte, error) {
-	if t := msgp.NextType(b); t != msgp.StrType {
-		return "", nil, fmt.Errorf("the key of a map is of type %s; only maps with text as keys can be changed raw", t)
-	}
-	return msgp.ReadStringBytes(b)
-}
-
-// boxed returns what a reading function returned, the value as any.
-func boxed[T any](v T, rest []byte, err error) (any, []byte, error) { return v, rest, err }
 
 // appendAny appends a value as documents have it: keys of maps sorted, times as the standard timestamp.
 func appendAny(b []byte, v any, depth int) (_ []byte, err error) {

@@ -387,24 +387,29 @@ func (r *Repo[D, K]) touch(m, before Meta) {
 
 // canon makes d canonical.
 func (r *Repo[D, K]) canon(d D, key K) (err error) {
-	defer refuseEndless(r.schema.Name, key, &err)
+	defer refuse(r.schema.Name, key, &err)
 	r.schema.Canon(d)
 	return nil
 }
 
 // copyOf returns a copy of a document that comes from outside.
 func (r *Repo[D, K]) copyOf(doc D) (d D, err error) {
-	defer refuseEndless(r.schema.Name, nil, &err)
+	defer refuse(r.schema.Name, nil, &err)
 	return r.schema.Clone(doc), nil
 }
 
-// refuseEndless is deferred around generated code that walks a document. It turns what that panics with if the document
-// contains itself into an error.
-func refuseEndless(entity string, key any, err *error) {
-	switch p := recover(); p {
+// refuse is deferred around generated code that walks a document. It turns what that panics with if the document contains
+// itself, or a value that cannot be stored, into an error.
+func refuse(entity string, key any, err *error) {
+	switch p := recover().(type) {
 	case nil:
-	case gen.ErrDepth:
-		*err = &InvalidError{Entity: entity, Key: key, Err: gen.ErrDepth}
+	case *gen.RefusedError:
+		*err = &InvalidError{Entity: entity, Key: key, Err: p}
+	case error:
+		if p != gen.ErrDepth {
+			panic(p)
+		}
+		*err = &InvalidError{Entity: entity, Key: key, Err: p}
 	default:
 		panic(p)
 	}

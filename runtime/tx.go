@@ -113,7 +113,9 @@ func (sc *scope) commit(ctx context.Context) (lost []byte, err error) {
 		} else {
 			w.changes = append(w.changes[:w.used], ch)
 			w.used++
-			w.add(ch)
+			if err := w.add(ch); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if w.used == 0 {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/kixxgen/kixxgen/internal/storedtype"
 	"github.com/kixxgen/kixxgen/runtime/gen"
-	"github.com/tinylib/msgp/msgp"
 )
 
 // schemaText reads a schema from words: "a", "b:int", "c(was x y)", "d=5", "-e" for one that is dropped, "@2" for its level.
@@ -204,7 +203,7 @@ func TestDefaultsOfEveryType(t *testing.T) {
 		"float32": {"0.5", 0.5}, "*time": {"2026-01-02T03:04:05.5Z", time.Date(2026, 1, 2, 3, 4, 5, 5e8, time.UTC)},
 	} {
 		b, err := appendDefault(nil, &Field{Name: "f", Type: typ, Default: c.text})
-		got, _, rerr := readAny(b, 0)
+		got, _, rerr := gen.ReadAny(b)
 		if err != nil || rerr != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("default %s of %s = %v, %v, %v, want %v", c.text, typ, got, err, rerr, c.want)
 		}
@@ -365,11 +364,8 @@ func TestCatalogueRecordBytes(t *testing.T) {
 // A list or map whose header announces more than there is must not be allocated.
 func TestRawValuesAreHeldAgainstTheirBytes(t *testing.T) {
 	for _, b := range [][]byte{{0xDD, 0xFF, 0xFF, 0xFF, 0xFF}, {0xDF, 0xFF, 0xFF, 0xFF, 0xFF, 0xA1}, {0x91}, {0x81, 0xA1, 'a'}, {0x81, 1, 1}, {0xC1}, {}} {
-		if v, _, err := readAny(b, 0); err == nil {
+		if v, _, err := gen.ReadAny(b); err == nil {
 			t.Errorf("readAny(%x) = %v, want an error", b, v)
 		}
-	}
-	if _, _, err := readAny(msgp.AppendMapHeader(nil, 0), maxAnyDepth+1); !errors.Is(err, gen.ErrDepth) {
-		t.Errorf("readAny below the deepest level: %v", err)
 	}
 }

@@ -208,12 +208,10 @@ func (in *verified) place(number uint16) int {
 }
 
 // entriesOf returns the entries that a document says.
-func (in *verified) entriesOf(key []byte, doc *cached) *Entries {
+func (in *verified) entriesOf(key []byte, doc *cached) (*Entries, error) {
 	e := new(Entries)
 	e.reset(in.reg, in.col.indexes, key[headerLen:], doc.deleted)
-	in.col.codec.index(doc.doc, e)
-	e.sort()
-	return e
+	return e, in.col.index(e, key, doc.doc)
 }
 
 // A wanted entry is one that a document says.
@@ -234,7 +232,10 @@ func (v *verifier) someDocuments(ctx context.Context, r store.Reader, in *verifi
 		if doc == nil {
 			continue
 		}
-		e := in.entriesOf(it.Key, doc)
+		e, err := in.entriesOf(it.Key, doc)
+		if err != nil {
+			return err
+		}
 		for j := range e.found {
 			en := &e.found[j]
 			if in.reg.indexes[en.index].ready {
@@ -377,7 +378,9 @@ func (v *verifier) entry(in *verified, ix *Index, it *store.Item, docs []store.I
 		if !known {
 			// What is wrong with a document itself is told by someDocuments.
 			if d, err := in.read(doc); err == nil {
-				e = in.entriesOf(doc.Key, d)
+				if e, err = in.entriesOf(doc.Key, d); err != nil {
+					e = nil
+				}
 			}
 			said[string(doc.Key)] = e
 		}

@@ -85,8 +85,7 @@ func (w *writer) change(c *collection, reg *registration, key []byte, old *cache
 	if err := ch.set(c, reg, key, old, old, doc); err != nil {
 		return err
 	}
-	w.add(ch)
-	return nil
+	return w.add(ch)
 }
 
 // set computes what a change of the document with the key means. old is what is stored; base what doc was made from and
@@ -97,8 +96,9 @@ func (ch *change) set(c *collection, reg *registration, key []byte, old, base *c
 	ch.old.reset(reg, c.indexes, id, old != nil && old.deleted)
 	if old != nil {
 		ch.before = old.version
-		c.codec.index(old.doc, &ch.old)
-		ch.old.sort()
+		if err := c.index(&ch.old, key, old.doc); err != nil {
+			return err
+		}
 	}
 	if doc == nil {
 		ch.new.reset(reg, c.indexes, id, false)
@@ -116,8 +116,9 @@ func (ch *change) set(c *collection, reg *registration, key []byte, old, base *c
 	if base != nil {
 		ch.stored.unknown = base.unknown
 	}
-	c.codec.index(ch.stored.doc, &ch.new)
-	ch.new.sort()
+	if err := c.index(&ch.new, key, own); err != nil {
+		return err
+	}
 	if at := ch.new.long; at >= 0 {
 		return &KeyLengthError{Entity: c.name, Key: c.keyOf(key), Index: c.indexes[at].Name, Length: ch.new.length}
 	}
@@ -128,7 +129,8 @@ func (ch *change) set(c *collection, reg *registration, key []byte, old, base *c
 }
 
 // add adds the operations of ch to the batch.
-func (w *writer) add(ch *change) {
+func (w *writer) add(ch *change) (err error) {
+	defer refuse(ch.col.name, nil, &err)
 	op := store.Op{Key: ch.key, Delete: ch.stored == nil, Guard: store.At(ch.before)}
 	if ch.stored != nil {
 		c := ch.col
@@ -144,12 +146,26 @@ func (w *writer) add(ch *change) {
 	}
 	w.batch.Ops = append(w.batch.Ops, op)
 	w.batch.Ops = ch.addEntries(w.batch.Ops)
+	return nil
 }
 
 // ownCopy returns the copy of a document that is stored, and shared by the cache.
 func (c *collection) ownCopy(doc any) (own any, err error) {
-	defer refuseEndless(c.name, nil, &err)
+	defer refuse(c.name, nil, &err)
 	return c.codec.clone(doc), nil
+}
+
+// index adds the entries of the document with the key to e, sorted. A document whose entries cannot be stored is invalid.
+func (c *collection) index(e *Entries, key []byte, doc any) (err error) {
+	defer func() {
+		if refused, ok := err.(*InvalidError); ok {
+			refused.Key = c.keyOf(key)
+		}
+	}()
+	defer refuse(c.name, nil, &err)
+	c.codec.index(doc, e)
+	e.sort()
+	return nil
 }
 
 // addEntries adds what differs between the old and the new entries of a document, in the order of their keys.

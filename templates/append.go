@@ -70,10 +70,16 @@ func (w *writer) appendStmts(t *Type, x, u *jen.Statement, d depth, level int) [
 		return []jen.Code{set(w.appendStruct(t.Struct, b.Clone(), jen.Op("&").Add(x.Clone()), u, d))}
 	case Pointer:
 		var element []jen.Code
-		if t.Elem.Kind == StructKind {
+		switch {
+		case t.Elem.Kind == StructKind:
 			element = []jen.Code{set(w.appendStruct(t.Elem.Struct, b.Clone(), x.Clone(), u, d))}
-		} else {
-			element = w.appendStmts(t.Elem, pointee(t, x), jen.Nil(), d, level)
+		case marshals(t.Elem):
+			element = []jen.Code{set(appendMarshaled(t.Elem, b.Clone(), x.Clone()))}
+		default:
+			if IsBoxed(t) {
+				element = append(element, set(jen.Qual(msgpPath, "AppendArrayHeader").Call(b.Clone(), jen.Lit(1))))
+			}
+			element = append(element, w.appendStmts(t.Elem, pointee(t, x), jen.Nil(), d, level)...)
 		}
 		return []jen.Code{jen.If(x.Clone().Op("==").Nil()).Block(set(jen.Qual(msgpPath, "AppendNil").Call(b.Clone()))).
 			Else().Block(element...)}
@@ -90,8 +96,15 @@ func (w *writer) appendStmts(t *Type, x, u *jen.Statement, d depth, level int) [
 	case Map:
 		k, v := nested(l.mapKey, level), nested(l.element, level)
 		sorted := "SortedKeys"
-		if t.Key.Kind == Bool {
+		switch t.Key.Kind {
+		case Bool:
 			sorted = "SortedBools"
+		case UUID:
+			sorted = "SortedUUIDs"
+		case Time:
+			sorted = "SortedTimes"
+		case Text:
+			sorted = "SortedTexts"
 		}
 		loop := []jen.Code{
 			jen.Id(v).Op(":=").Add(x.Clone()).Index(jen.Id(k)),
@@ -135,12 +148,23 @@ func (w *writer) appendScalar(t *Type, b, x *jen.Statement) *jen.Statement {
 		return jen.Qual(genPath, "AppendTime").Call(b, x)
 	case UUID:
 		return jen.Qual(genPath, "AppendUUID").Call(b, x)
+	case Any:
+		return jen.Qual(genPath, "AppendAny").Call(b, x)
+	case Complex:
+		return jen.Qual(genPath, "AppendComplex").Call(b, x)
+	case Text, Binary, JSON:
+		return appendMarshaled(t, b, jen.Op("&").Add(x))
 	}
 	name := basic(t)
 	if t.Name != nil {
 		x = jen.Id(name).Parens(x)
 	}
 	return jen.Qual(msgpPath, "Append"+strings.ToUpper(name[:1])+name[1:]).Call(b, x)
+}
+
+// appendMarshaled returns the call that appends what x points to, which marshals itself.
+func appendMarshaled(t *Type, b, x *jen.Statement) *jen.Statement {
+	return jen.Qual(genPath, "Append"+marshalName(t)).Call(b, x)
 }
 
 // receiver returns the name of the parameter that is the struct: it for an entity, v for others.
@@ -187,7 +211,8 @@ func (w *writer) goDown() jen.Code {
 // pointee returns *x, in parentheses where it may be indexed.
 func pointee(t *Type, x *jen.Statement) *jen.Statement {
 	p := jen.Op("*").Add(x.Clone())
-	if t.Elem.Kind == Array {
+	switch t.Elem.Kind {
+	case Array, Slice, Map:
 		return jen.Parens(p)
 	}
 	return p

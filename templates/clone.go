@@ -117,6 +117,10 @@ func (w *writer) clone(t *Type, x *jen.Statement, d depth) *jen.Statement {
 		return jen.Qual(genPath, "ClonePtr").Call(x)
 	case StructKind:
 		return jen.Id("clone" + t.Struct.Func).Call(w.callDepth(t.Struct, d, x)...)
+	case Any:
+		return jen.Qual(genPath, "CloneAny").Call(x)
+	case Text, Binary, JSON:
+		return jen.Qual(genPath, "Clone"+marshalName(t)).Call(x)
 	}
 	return w.cloner(t, d).Call(x)
 }
@@ -133,6 +137,10 @@ func (w *writer) cloner(t *Type, d depth) *jen.Statement {
 		return jen.Qual("maps", "Clone").Types(w.typ(t))
 	case t.Kind == Pointer && t.Name == nil && !w.needsClone(t.Elem):
 		return jen.Qual(genPath, "ClonePtr").Types(w.typ(t.Elem))
+	case t.Kind == Any && t.Name == nil:
+		return jen.Qual(genPath, "CloneAny")
+	case marshals(t):
+		return jen.Qual(genPath, "Clone"+marshalName(t)).Types(w.typ(t))
 	case t.Kind == Array:
 		return jen.Func().Params(x.Clone().Add(w.typ(t))).Add(w.typ(t)).Block(
 			jen.Qual(genPath, "CloneArray").Call(x.Clone().Index(jen.Op(":")), w.cloner(t.Elem, d)),

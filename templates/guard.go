@@ -23,14 +23,7 @@ func (w *writer) emitGuard(st *Struct) {
 		if f.Name != "" {
 			field = jen.Id(f.Name)
 		}
-		for _, part := range f.Type.Parts {
-			if part.Path != "" {
-				field.Qual(part.Path, part.Name)
-			} else {
-				field.Id(part.Name)
-			}
-		}
-		fields = append(fields, field)
+		fields = append(fields, field.Add(f.Type.code()))
 	}
 	name := st.Type.Name.Name
 	w.doc("If this does not compile, %s has changed since its code was generated: run go generate, or kixxgen.", name)

@@ -76,7 +76,7 @@ func (w *writer) addEntry(ix *Index) jen.Code {
 			present.Op("!=").Nil()
 			x = jen.Op("*").Add(x)
 		}
-		key = w.appendKey(key, f.Key, f.Desc, x)
+		key = w.appendEntry(key, f.Key, f.Desc, x)
 	}
 	add := jen.Id(l.entries).Dot("Add").Call(jen.Id(ix.Var), key)
 	if present != nil {
@@ -94,7 +94,7 @@ func (w *writer) addViewEntries(v *View) jen.Code {
 	value, stmts := w.appendValue(v.Value, jen.Id(l.entries).Dot("Value").Call(), l.value)
 	body := append(stmts, jen.Id(l.entries).Dot("AddValue").Call(
 		jen.Op("&").Id(v.Var).Dot("Index"),
-		w.appendKey(jen.Id(l.entries).Dot("Key").Call(), v.Key, false, jen.Id(l.key)),
+		w.appendEntry(jen.Id(l.entries).Dot("Key").Call(), v.Key, false, jen.Id(l.key)),
 		value,
 	))
 	return jen.Id(v.Func).Call(jen.Id(w.e.Var),

@@ -149,24 +149,25 @@ func (w *writer) setKey() *jen.Statement {
 func (w *writer) canonKey() *jen.Statement {
 	e, l := w.e, &w.locals
 	key, err := jen.Id(l.key), jen.Id(l.err)
-	var times []jen.Code
+	var parts []jen.Code
 	for _, f := range e.Keys {
-		if f.Key.Kind == Time {
+		name := map[Kind]string{Time: "CanonKeyTime", Text: "CanonKeyText"}[f.Key.Kind]
+		if name != "" {
 			x := jen.Op("&").Add(key.Clone())
 			if e.KeyType != "" {
 				x.Dot(f.Field.GoName())
 			}
-			times = append(times, jen.Qual(genPath, "CanonKeyTime").Call(x, jen.Lit(f.Field.GoName())))
+			parts = append(parts, jen.Qual(genPath, name).Call(x, jen.Lit(f.Field.GoName())))
 		}
 	}
-	if len(times) == 0 {
+	if len(parts) == 0 {
 		return nil
 	}
 	var body []jen.Code
-	for _, canon := range times[:len(times)-1] {
+	for _, canon := range parts[:len(parts)-1] {
 		body = append(body, jen.If(err.Clone().Op(":=").Add(canon), err.Clone().Op("!=").Nil()).Block(jen.Return(key.Clone(), err.Clone())))
 	}
-	body = append(body, err.Clone().Op(":=").Add(times[len(times)-1]), jen.Return(key.Clone(), err.Clone()))
+	body = append(body, err.Clone().Op(":=").Add(parts[len(parts)-1]), jen.Return(key.Clone(), err.Clone()))
 	return jen.Func().Params(key.Clone().Add(w.keyType())).Params(w.keyType(), jen.Error()).Block(body...)
 }
 

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -40,6 +41,9 @@ func (w *writer) appendKeyFunc(t *Type, desc bool) *jen.Statement {
 func (w *writer) readKeyFunc(t *Type) *jen.Statement { return w.instance("Read"+orderedName(t), t) }
 
 func (w *writer) instance(name string, t *Type) *jen.Statement {
+	if t.Kind == Text { // its text stands for it
+		return jen.Qual(genPath, textKey(name)).Types(w.typ(t))
+	}
 	f := jen.Qual(orderedPath, name)
 	if t.Kind != Time {
 		f.Types(w.typ(t))
@@ -53,7 +57,25 @@ func (w *writer) appendKey(to jen.Code, t *Type, desc bool, x jen.Code) *jen.Sta
 	if desc {
 		name += "Desc"
 	}
+	if t.Kind == Text {
+		return jen.Qual(genPath, textKey(name)).Call(to, x)
+	}
 	return jen.Qual(orderedPath, name).Call(to, x)
+}
+
+// textKey returns the function of package gen that stands for one of package ordered for texts: AppendTextKey.
+func textKey(name string) string { return strings.Replace(name, "String", "TextKey", 1) }
+
+// appendEntry is appendKey for an entry that is stored: it refuses what has no text.
+func (w *writer) appendEntry(to jen.Code, t *Type, desc bool, x jen.Code) *jen.Statement {
+	if t.Kind != Text {
+		return w.appendKey(to, t, desc, x)
+	}
+	name := "AppendString"
+	if desc {
+		name += "Desc"
+	}
+	return jen.Qual(orderedPath, name).Call(to, jen.Qual(genPath, "Text").Call(x))
 }
 
 // appendParams returns the encoding of the parameters that stand for fields, or nil if there are none.

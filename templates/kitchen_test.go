@@ -122,7 +122,7 @@ func kitchenPackage() *Package {
 	point.Struct.Partial = true
 
 	pair := structOf(geoPath+".Pair", "GeoPairStringInts")
-	pair.Name.Args = []*Type{tString, sliceOf(tInt)}
+	pair.Name.Args = []*GoType{{Full: "string", Parts: []Name{{Name: "string"}}}, {Full: "[]int", Parts: []Name{{Name: "[]int"}}}}
 	pair.Struct.add("First", "", tString)
 	pair.Struct.add("Second", "", sliceOf(tInt))
 	pair.Struct.literal("First", "string")

@@ -3,6 +3,7 @@ package templates
 import (
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // locals are the names of parameters and variables of generated functions. None is the name of a package, type or
@@ -89,11 +90,27 @@ func (n names) addType(t *Type) {
 			n.add(t.Name.Name)
 		}
 		for _, arg := range t.Name.Args {
-			n.addType(arg)
+			n.addGoType(arg)
 		}
 	}
+	n.addGoType(t.Go)
 	n.addType(t.Elem)
 	n.addType(t.Key)
+}
+
+// addGoType adds the words that t is written with.
+func (n names) addGoType(t *GoType) {
+	if t == nil {
+		return
+	}
+	for _, part := range t.Parts {
+		if part.Path != "" {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(part.Name, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			n.add(word)
+		}
+	}
 }
 
 // nested returns name for the loop at a level of nesting: x, x2, x3.

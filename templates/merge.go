@@ -92,11 +92,11 @@ func (w *writer) mergeField(f *Field, v string) jen.Code {
 	return call("MergeFunc", w.equaler(t), w.policy(f))
 }
 
-// mergesByField reports whether a struct, or what a pointer points to, is merged field by field. With a policy it is one
-// value.
+// mergesByField reports whether a struct, or what a pointer points to, is merged field by field. With a policy, or if the
+// pointer type has a name, it is one value.
 func mergesByField(f *Field) bool {
 	t := f.Type
-	return f.Merge == "" && (t.Kind == StructKind || t.Kind == Pointer && t.Elem.Kind == StructKind)
+	return f.Merge == "" && (t.Kind == StructKind || t.Kind == Pointer && t.Name == nil && t.Elem.Kind == StructKind)
 }
 
 // isComparable reports whether == says of values of t, which have no parts, whether they are stored as the same bytes.
@@ -185,6 +185,12 @@ func (w *writer) equal(t *Type, x, y *jen.Statement) *jen.Statement {
 		return jen.Qual(genPath, "EqualPtr").Call(x, y, w.equaler(t.Elem))
 	}
 	switch t.Kind {
+	case Any:
+		return jen.Qual(genPath, "EqualAny").Call(x, y)
+	case Complex:
+		return jen.Qual(genPath, "EqualComplex").Call(ref(x), ref(y))
+	case Text, Binary, JSON:
+		return jen.Qual(genPath, "Equal"+marshalName(t)).Call(ref(x), ref(y))
 	case Float:
 		return jen.Qual(genPath, "EqualFloat").Call(ref(x), ref(y))
 	case Bytes, Raw:
@@ -206,6 +212,10 @@ func (w *writer) equaler(t *Type) *jen.Statement {
 		return jen.Qual(genPath, "EqualFloat").Types(w.typ(t))
 	case t.Kind == Bytes, t.Kind == Raw:
 		return jen.Qual(genPath, "EqualBytes").Types(w.typ(t))
+	case t.Kind == Complex:
+		return jen.Qual(genPath, "EqualComplex").Types(w.typ(t))
+	case marshals(t):
+		return jen.Qual(genPath, "Equal"+marshalName(t)).Types(w.typ(t))
 	case isComparable(t):
 		return jen.Qual(genPath, "Equal").Types(w.typ(t))
 	}

@@ -106,7 +106,12 @@ const (
 	Map
 	Pointer
 	StructKind
-	UUID // an array of 16 bytes
+	UUID    // an array of 16 bytes
+	Any     // an interface without methods
+	Complex // Bits: 64, 128
+	Text    // a type that is stored as what its MarshalText returns
+	Binary  // the same with MarshalBinary
+	JSON    // the same with MarshalJSON
 )
 
 // A Type is the type of a field, key or value.
@@ -118,6 +123,10 @@ type Type struct {
 	Key    *Type // Map: String, Int, Uint or Bool kinds
 	Len    int64 // Array
 	Struct *Struct
+	Go     *GoType // how a struct type without a name is written
+
+	// Of Text, Binary, JSON: a copy by assignment shares memory; values that == says are equal are stored as the same.
+	Shares, Compares bool
 }
 
 // A Name is a type's name with the import path of its package; the path is empty for the package that is generated for.
@@ -125,12 +134,12 @@ type Type struct {
 type Name struct {
 	Path string
 	Name string
-	Args []*Type
+	Args []*GoType
 }
 
 // A Struct is a struct type that is stored, with codec functions of its own in each package that stores it.
 type Struct struct {
-	Type    *Type    // the named type it is
+	Type    *Type    // the type it is
 	Func    string   // what its functions are named after: appendDims, readDims, cloneDims, canonDims
 	Fields  []*Field // stored ones, in the order of the struct, embedded ones in place; without the rev of an entity
 	Partial bool     // it also has fields that are not stored
@@ -150,6 +159,8 @@ type LiteralField struct {
 
 // A GoType is any Go type as it is written in source, with its packages resolved.
 type GoType struct {
+	Full string // with import paths in the place of package names, as go/types writes it
+
 	// Parts are pieces of source text; a piece with a Path is a name of that package.
 	Parts []Name
 }

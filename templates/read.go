@@ -94,6 +94,8 @@ func (w *writer) readField(f *Field, v string, d depth) jen.Code {
 		return rest.Add(w.readArray(t, sel(v, f), d))
 	case t.Kind == Pointer && t.Elem.Kind == StructKind:
 		return value.Qual(genPath, "ReadStruct").Call(b.Clone(), w.structReader(t.Elem, d), at)
+	case t.Kind == Any: // also of an interface type with a name
+		return value.Qual(genPath, "ReadAny").Call(b.Clone())
 	case isScalar(t):
 		return value.Add(w.reader(t, d)).Call(b.Clone())
 	}
@@ -106,9 +108,11 @@ func (w *writer) readCall(t *Type, d depth) *jen.Statement {
 	switch {
 	case t.Kind == Map:
 		return jen.Qual(genPath, "ReadMap").Call(b, w.reader(t.Key, d), w.reader(t.Elem, d))
+	case t.Kind == Pointer && IsBoxed(t):
+		return jen.Qual(genPath, "ReadBoxed").Call(b, w.reader(t.Elem, d))
 	case t.Kind == Pointer:
 		return jen.Qual(genPath, "ReadPtr").Call(b, w.reader(t.Elem, d))
-	case isScalar(t.Elem):
+	case isScalar(t.Elem) && t.Elem.Kind != Any && !marshals(t.Elem):
 		return jen.Qual(genPath, "ReadScalars").Call(b, w.reader(t.Elem, d))
 	}
 	return jen.Qual(genPath, "ReadSlice").Call(b, w.reader(t.Elem, d))
@@ -131,6 +135,16 @@ func (w *writer) reader(t *Type, d depth) *jen.Statement {
 		return jen.Qual(genPath, "Read"+orderedName(t)).Types(w.typ(t))
 	case Raw:
 		return jen.Qual(genPath, "ReadJSON").Types(w.typ(t))
+	case Any:
+		if t.Name == nil {
+			return jen.Qual(genPath, "ReadAny")
+		}
+		return jen.Func().Params(params).Params(w.typ(t), jen.Index().Byte(), jen.Error()).
+			Block(jen.Return(jen.Qual(genPath, "ReadAny").Call(b.Clone())))
+	case Complex:
+		return jen.Qual(genPath, "ReadComplex").Types(w.typ(t))
+	case Text, Binary, JSON:
+		return jen.Qual(genPath, "Read"+marshalName(t)).Types(w.typ(t))
 	case Bool, Int, Uint, String, Bytes, UUID:
 		return jen.Qual(genPath, "Read"+orderedName(t)).Types(w.typ(t))
 	case StructKind:

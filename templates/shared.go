@@ -15,7 +15,7 @@ type facts struct {
 	recursive bool // it contains itself
 	partial   bool // it, or a struct inside, has fields that are not stored
 	clone     bool // a copy by assignment is not enough
-	canon     bool // it holds a time
+	canon     bool // it holds something that may be read back other than it was
 	document  bool // it is in documents, not only in the values of views: copies and canonical forms are asked for
 	merge     bool // it is merged field by field
 	equal     bool // it is compared
@@ -38,7 +38,7 @@ func newShared(p *Package) *shared {
 			f.partial = f.partial || one.Partial
 			for _, field := range one.Fields {
 				f.clone = f.clone || holdsReference(field.Type)
-				f.canon = f.canon || holdsTime(field.Type)
+				f.canon = f.canon || holdsCanon(field.Type)
 			}
 		}
 		f.clone = f.clone || f.partial
@@ -128,18 +128,24 @@ func (s *shared) inside(st *Struct, seen map[*Struct]bool) map[*Struct]bool {
 // holdsReference reports whether a value of t shares memory with its copy, structs inside left out.
 func holdsReference(t *Type) bool {
 	switch t.Kind {
-	case Bytes, Raw, Slice, Map, Pointer:
+	case Bytes, Raw, Slice, Map, Pointer, Any:
 		return true
+	case Text, Binary, JSON:
+		return t.Shares
 	case Array:
 		return holdsReference(t.Elem)
 	}
 	return false
 }
 
-// holdsTime reports whether there is a time in a value of t, structs inside left out.
-func holdsTime(t *Type) bool {
+// isCanon reports whether values of t, which has no parts, may be read back other than they are: a time, which comes back
+// in UTC, an any, and what marshals itself.
+func isCanon(t *Type) bool { return t.Kind == Time || t.Kind == Any || marshals(t) }
+
+// holdsCanon reports whether there is such a value in one of t, structs inside left out.
+func holdsCanon(t *Type) bool {
 	for ; t != nil; t = t.Elem {
-		if t.Kind == Time {
+		if isCanon(t) || t.Key != nil && isCanon(t.Key) {
 			return true
 		}
 	}
@@ -157,10 +163,10 @@ func (s *shared) needsClone(t *Type) bool {
 	return holdsReference(t)
 }
 
-// needsCanon reports whether there is a time anywhere in a value of t.
+// needsCanon reports whether there is such a value anywhere in one of t.
 func (s *shared) needsCanon(t *Type) bool {
 	for ; t != nil; t = t.Elem {
-		if t.Kind == Time || t.Kind == StructKind && s.facts[t.Struct].canon {
+		if isCanon(t) || t.Key != nil && isCanon(t.Key) || t.Kind == StructKind && s.facts[t.Struct].canon {
 			return true
 		}
 	}

@@ -9,8 +9,11 @@ import (
 
 // typ returns t as it is written in source.
 func (w *writer) typ(t *Type) *jen.Statement {
-	if t.Name != nil {
+	switch {
+	case t.Name != nil:
 		return w.named(t.Name)
+	case t.Go != nil:
+		return t.Go.code()
 	}
 	switch t.Kind {
 	case Slice:
@@ -38,11 +41,48 @@ func (w *writer) named(n *Name) *jen.Statement {
 	if len(n.Args) > 0 {
 		var args []jen.Code
 		for _, arg := range n.Args {
-			args = append(args, w.typ(arg))
+			args = append(args, arg.code())
 		}
 		name.Types(args...)
 	}
 	return name
+}
+
+// code returns t as it is written in source.
+func (t *GoType) code() *jen.Statement {
+	written := jen.Null()
+	for _, part := range t.Parts {
+		if part.Path != "" {
+			written.Qual(part.Path, part.Name)
+		} else {
+			written.Op(part.Name)
+		}
+	}
+	return written
+}
+
+// marshals reports whether values of t marshal themselves.
+func marshals(t *Type) bool { return t.Kind == Text || t.Kind == Binary || t.Kind == JSON }
+
+// marshalName returns what the functions of package gen for values that marshal themselves are called.
+func marshalName(t *Type) string {
+	switch t.Kind {
+	case Text:
+		return "Text"
+	case Binary:
+		return "Binary"
+	}
+	return "Marshaler"
+}
+
+// IsBoxed reports whether t is a pointer to what may be nil itself. It is stored as a list of one element, or nil could be
+// either.
+func IsBoxed(t *Type) bool {
+	switch t.Elem.Kind {
+	case Bytes, Raw, Slice, Map, Pointer, Any:
+		return true
+	}
+	return false
 }
 
 // basic returns the predeclared type that values of t are converted to: int16 for an Int of 16 bits.
@@ -60,6 +100,10 @@ func basic(t *Type) string {
 		return "uint" + bits
 	case Float:
 		return "float" + bits
+	case Complex:
+		return "complex" + bits
+	case Any:
+		return "any"
 	}
 	return "string"
 }
@@ -79,7 +123,7 @@ func (w *writer) identity(st *Struct) string {
 			if len(t.Name.Args) > 0 {
 				args := make([]string, len(t.Name.Args))
 				for i, arg := range t.Name.Args {
-					args[i] = write(arg)
+					args[i] = arg.Full
 				}
 				text += "[" + strings.Join(args, ",") + "]"
 			}
@@ -96,6 +140,8 @@ func (w *writer) identity(st *Struct) string {
 			return "[]byte"
 		case t.Kind == UUID:
 			return "[16]byte"
+		case t.Go != nil:
+			return t.Go.Full
 		}
 		return basic(t)
 	}

@@ -119,7 +119,7 @@ func cloneComment(co *Comment) *Comment {
 	return &c
 }
 
-// canonComment makes co what it will be when it is read back: its times are in UTC.
+// canonComment makes co what it will be when it is read back.
 func canonComment(co *Comment) {
 	co.At = gen.CanonTime(co.At)
 }

@@ -223,7 +223,7 @@ func clonePost(p *Post) *Post {
 	return c
 }
 
-// canonPost makes p what it will be when it is read back: its times are in UTC.
+// canonPost makes p what it will be when it is read back.
 func canonPost(p *Post) {
 	if p.PublishedAt != nil {
 		*p.PublishedAt = gen.CanonTime(*p.PublishedAt)

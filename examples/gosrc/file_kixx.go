@@ -170,7 +170,7 @@ func cloneFile(f *File) *File {
 	return &c
 }
 
-// canonFile makes f what it will be when it is read back: its times are in UTC.
+// canonFile makes f what it will be when it is read back.
 func canonFile(f *File) {
 	f.Time = gen.CanonTime(f.Time)
 }

@@ -222,7 +222,7 @@ func cloneItem(it *Item) *Item {
 	return &c
 }
 
-// canonItem makes it what it will be when it is read back: its times are in UTC.
+// canonItem makes it what it will be when it is read back.
 func canonItem(it *Item) {
 	if it.DeletedAt != nil {
 		*it.DeletedAt = gen.CanonTime(*it.DeletedAt)

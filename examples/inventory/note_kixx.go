@@ -108,7 +108,7 @@ func cloneNote(no *Note) *Note {
 	return &c
 }
 
-// canonNote makes no what it will be when it is read back: its times are in UTC.
+// canonNote makes no what it will be when it is read back.
 func canonNote(no *Note) {
 	if no.DeletedAt != nil {
 		*no.DeletedAt = gen.CanonTime(*no.DeletedAt)

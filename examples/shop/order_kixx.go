@@ -100,7 +100,7 @@ func cloneOrder(o *Order) *Order {
 	return &c
 }
 
-// canonOrder makes o what it will be when it is read back: its times are in UTC.
+// canonOrder makes o what it will be when it is read back.
 func canonOrder(o *Order) {
 	o.PlacedAt = gen.CanonTime(o.PlacedAt)
 }

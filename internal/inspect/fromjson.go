@@ -210,8 +210,11 @@ func (p *parser) value(b []byte, t *typ, depth int) ([]byte, error) {
 	for t.kind == pointerKind {
 		t = t.elem
 	}
-	if t.kind == jsonKind {
+	switch t.kind {
+	case jsonKind:
 		return p.rawJSON(b)
+	case anyKind:
+		return p.any(b, depth)
 	}
 	tok, err := p.next()
 	if err != nil {
@@ -222,7 +225,7 @@ func (p *parser) value(b []byte, t *typ, depth int) ([]byte, error) {
 		return msgp.AppendNil(b), nil
 	case json.Delim:
 		switch {
-		case v == '[' && (t.kind == sliceKind || t.kind == arrayKind):
+		case v == '[' && (t.kind == sliceKind || t.kind == arrayKind || t.kind == boxKind):
 			return p.list(b, t, depth)
 		case v == '{' && t.kind == structKind:
 			return p.structure(b, t, depth)
@@ -459,7 +462,7 @@ func (p *parser) list(b []byte, t *typ, depth int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.kind == arrayKind && n != t.len {
+	if t.kind != sliceKind && n != t.len {
 		return nil, p.wrongf("%d elements, want %d", n, t.len)
 	}
 	return append(msgp.AppendArrayHeader(b, uint32(n)), elements...), nil
@@ -483,9 +486,13 @@ func (p *parser) dict(b []byte, t *typ, depth int) ([]byte, error) {
 		if strings.HasPrefix(name, "$") {
 			return p.wrongf(`the name %s begins with $; write the map as {"$map":[[key,value],…]}`, shorten(name))
 		}
-		if t.key.kind == stringKind {
-			e.key = msgp.AppendString(nil, name)
-		} else if e.key, err = t.key.literal(nil, name); err != nil {
+		switch t.key.kind {
+		case stringKind, uuidKind, timeKind:
+			e.key, err = t.key.textOf(nil, name)
+		default:
+			e.key, err = t.key.literal(nil, name)
+		}
+		if err != nil {
 			return p.wrong(err)
 		}
 		e.value, err = p.value(nil, t.elem, depth+1)

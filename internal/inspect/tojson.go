@@ -79,7 +79,9 @@ func (t *typ) appendJSON(j, b []byte, depth int) (_, rest []byte, err error) {
 		return append(append(append(j, '"'), formatUUID(v)...), '"'), rest, err
 	case pointerKind:
 		return t.elem.appendJSON(j, b, depth)
-	case sliceKind, arrayKind:
+	case anyKind:
+		return appendAny(j, b, depth)
+	case sliceKind, arrayKind, boxKind:
 		return t.appendList(j, b, depth)
 	case mapKind:
 		return t.appendMap(j, b, depth)
@@ -94,7 +96,7 @@ func (t *typ) appendList(j, b []byte, depth int) (_, rest []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if t.kind == arrayKind && int(n) != t.len {
+	if t.kind != sliceKind && int(n) != t.len {
 		return nil, nil, fmt.Errorf("an array of %d elements, want %d", n, t.len)
 	}
 	j = append(j, '[')

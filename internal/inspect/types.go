@@ -27,6 +27,8 @@ const (
 	timeKind
 	uuidKind
 	pointerKind
+	boxKind // a pointer to what may be nil itself: a list of one element, or nil
+	anyKind
 	sliceKind
 	arrayKind
 	mapKind
@@ -57,6 +59,9 @@ var scalars = map[string]typ{
 	"uint": {kind: uintKind, bits: 64}, "uint8": {kind: uintKind, bits: 8}, "uint16": {kind: uintKind, bits: 16}, "uint32": {kind: uintKind, bits: 32}, "uint64": {kind: uintKind, bits: 64},
 	"float32": {kind: floatKind, bits: 32}, "float64": {kind: floatKind, bits: 64},
 	"string": {kind: stringKind}, "bytes": {kind: bytesKind}, "json": {kind: jsonKind}, "time": {kind: timeKind}, "uuid": {kind: uuidKind},
+	"any": {kind: anyKind}, "text": {kind: stringKind}, "binary": {kind: bytesKind}, "jsontext": {kind: jsonKind},
+	"complex64":        {kind: arrayKind, len: 2, elem: &typ{kind: floatKind, bits: 32, text: "float32"}},
+	"complex128":       {kind: arrayKind, len: 2, elem: &typ{kind: floatKind, bits: 64, text: "float64"}},
 	storedtype.Dropped: {kind: droppedKind},
 }
 
@@ -99,6 +104,10 @@ func newType(st *storedtype.Type, outer []*typ) (t *typ, err error) {
 	switch head := st.Head; {
 	case head == "*":
 		t.kind, t.elem = pointerKind, part(0, outer)
+		if err == nil && slices.Contains([]kind{bytesKind, jsonKind, sliceKind, mapKind, pointerKind, boxKind, anyKind}, t.elem.kind) &&
+			t.elem.text != "binary" && t.elem.text != "jsontext" {
+			t.kind, t.len = boxKind, 1
+		}
 	case head == "[]":
 		t.kind, t.elem = sliceKind, part(0, outer)
 	case head[0] == '[':
@@ -108,7 +117,7 @@ func newType(st *storedtype.Type, outer []*typ) (t *typ, err error) {
 		t.kind, t.elem = arrayKind, part(0, outer)
 	case head == "map":
 		t.kind, t.key, t.elem = mapKind, part(0, outer), part(1, outer)
-		if err == nil && !slices.Contains([]kind{stringKind, intKind, uintKind, boolKind}, t.key.kind) {
+		if err == nil && !slices.Contains([]kind{stringKind, intKind, uintKind, boolKind, uuidKind, timeKind}, t.key.kind) {
 			err = fmt.Errorf("a map with keys of type %s", t.key.text)
 		}
 	case head == "struct":

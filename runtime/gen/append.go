@@ -1,8 +1,10 @@
 package gen
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -44,5 +46,25 @@ func SortedBools[M ~map[K]V, K ~bool, V any](m M) []K {
 			keys = append(keys, key)
 		}
 	}
+	return keys
+}
+
+// SortedUUIDs returns the keys of m in the order of their bytes.
+func SortedUUIDs[M ~map[K]V, K ~[uuidSize]byte, V any](m M) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b K) int { return bytes.Compare(a[:], b[:]) })
+	return keys
+}
+
+// SortedTimes returns the keys of m from the earliest to the latest.
+func SortedTimes[M ~map[time.Time]V, V any](m M) []time.Time {
+	keys := make([]time.Time, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, time.Time.Compare)
 	return keys
 }

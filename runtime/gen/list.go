@@ -116,6 +116,19 @@ func ReadPtr[T any](b []byte, read Reader[T]) (*T, []byte, error) {
 	return &v, rest, nil
 }
 
+// ReadBoxed reads a pointer to what may be nil itself, and is therefore stored as a list of one element. nil is nil.
+func ReadBoxed[T any](b []byte, read Reader[T]) (*T, []byte, error) {
+	if len(b) > 0 && b[0] == isNil {
+		return nil, b[1:], nil
+	}
+	var v [1]T
+	b, err := ReadArray(b, v[:], read)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &v[0], b, nil
+}
+
 // ReadStruct reads a pointer to a struct, whose unknown fields go to u. nil is nil.
 func ReadStruct[T any](b []byte, read func(*T, []byte, *Unknown) ([]byte, error), u *Unknown) (*T, []byte, error) {
 	if len(b) > 0 && b[0] == isNil {

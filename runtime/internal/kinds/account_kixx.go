@@ -211,7 +211,7 @@ func cloneAccount(a *Account) *Account {
 	return &c
 }
 
-// canonAccount makes a what it will be when it is read back: its times are in UTC.
+// canonAccount makes a what it will be when it is read back.
 func canonAccount(a *Account) {
 	a.CreatedAt = gen.CanonTime(a.CreatedAt)
 	a.UpdatedAt = gen.CanonTime(a.UpdatedAt)
@@ -887,7 +887,7 @@ func mergeAccount(m *gen.Merger, a, base, mine *Account) {
 	})
 }
 
-// canonSpot makes v what it will be when it is read back: its times are in UTC.
+// canonSpot makes v what it will be when it is read back.
 func canonSpot(v *Spot) {
 	v.At = gen.CanonTime(v.At)
 }
@@ -977,7 +977,7 @@ func cloneHome(v Home, depth int) Home {
 	return v
 }
 
-// canonHome makes v what it will be when it is read back: its times are in UTC.
+// canonHome makes v what it will be when it is read back.
 func canonHome(v *Home, depth int) {
 	depth = gen.Down(depth)
 	if v.Next != nil {

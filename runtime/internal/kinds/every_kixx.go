@@ -587,7 +587,7 @@ func cloneEvery(ev *Every) *Every {
 	return c
 }
 
-// canonEvery makes ev what it will be when it is read back: its times are in UTC.
+// canonEvery makes ev what it will be when it is read back.
 func canonEvery(ev *Every) {
 	ev.When = gen.CanonTime(ev.When)
 	if ev.PtrTime != nil {
@@ -978,7 +978,7 @@ func cloneDims(v Dims, depth int) Dims {
 	return c
 }
 
-// canonDims makes v what it will be when it is read back: its times are in UTC.
+// canonDims makes v what it will be when it is read back.
 func canonDims(v *Dims, depth int) {
 	depth = gen.Down(depth)
 	if v.Inner != nil {

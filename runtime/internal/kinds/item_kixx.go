@@ -255,7 +255,7 @@ func cloneItem(it *Item) *Item {
 	return &c
 }
 
-// canonItem makes it what it will be when it is read back: its times are in UTC.
+// canonItem makes it what it will be when it is read back.
 func canonItem(it *Item) {
 	it.CreatedAt = gen.CanonTime(it.CreatedAt)
 	it.UpdatedAt = gen.CanonTime(it.UpdatedAt)

@@ -63,7 +63,7 @@ type Dims struct {
 	W, H  float64
 	Inner *Dims
 	Marks map[string]time.Time
-	loose int
+	loose int `kixx:"-"`
 }
 
 // Every has a field of every type that can be stored.
@@ -114,7 +114,7 @@ type Every struct {
 	Deep     map[string]map[string]*Dims
 
 	Skipped string `kixx:"-" json:"-"`
-	hidden  int
+	hidden  int    `kixx:"-"`
 }
 
 // Hooked has every hook.

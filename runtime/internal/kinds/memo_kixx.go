@@ -173,7 +173,7 @@ func cloneMemo(me *Memo) *Memo {
 	return &c
 }
 
-// canonMemo makes me what it will be when it is read back: its times are in UTC.
+// canonMemo makes me what it will be when it is read back.
 func canonMemo(me *Memo) {
 	me.CreatedAt = gen.CanonTime(me.CreatedAt)
 	me.UpdatedAt = gen.CanonTime(me.UpdatedAt)

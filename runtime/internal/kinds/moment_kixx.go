@@ -97,7 +97,7 @@ func cloneMoment(mo *Moment) *Moment {
 	return &c
 }
 
-// canonMoment makes mo what it will be when it is read back: its times are in UTC.
+// canonMoment makes mo what it will be when it is read back.
 func canonMoment(mo *Moment) {
 	mo.At = gen.CanonTime(mo.At)
 }

@@ -122,7 +122,7 @@ func clonePart(p *Part) *Part {
 	return &c
 }
 
-// canonPart makes p what it will be when it is read back: its times are in UTC.
+// canonPart makes p what it will be when it is read back.
 func canonPart(p *Part) {
 	p.Made = gen.CanonTime(p.Made)
 }

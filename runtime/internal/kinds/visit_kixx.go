@@ -228,7 +228,7 @@ func cloneVisit(vi *Visit) *Visit {
 	return &c
 }
 
-// canonVisit makes vi what it will be when it is read back: its times are in UTC.
+// canonVisit makes vi what it will be when it is read back.
 func canonVisit(vi *Visit) {
 	vi.At = gen.CanonTime(vi.At)
 }

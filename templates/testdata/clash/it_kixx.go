@@ -167,7 +167,7 @@ func cloneIt(it *It) *It {
 	return &c_
 }
 
-// canonIt makes it what it will be when it is read back: its times are in UTC.
+// canonIt makes it what it will be when it is read back.
 func canonIt(it *It) {
 	for i_ := range it.T {
 		it.T[i_] = kixxgen.CanonTime(it.T[i_])

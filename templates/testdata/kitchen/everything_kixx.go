@@ -1668,7 +1668,7 @@ func cloneEverything(doc *Everything) *Everything {
 	return c
 }
 
-// canonEverything makes doc what it will be when it is read back: its times are in UTC.
+// canonEverything makes doc what it will be when it is read back.
 func canonEverything(doc *Everything) {
 	doc.T = gen.CanonTime(doc.T)
 	if doc.PT != nil {
@@ -2658,7 +2658,7 @@ func cloneBox(v Box) Box {
 	return c
 }
 
-// canonBox makes v what it will be when it is read back: its times are in UTC.
+// canonBox makes v what it will be when it is read back.
 func canonBox(v *Box) {
 	v.SealedAt = gen.CanonTime(v.SealedAt)
 }
@@ -2868,7 +2868,7 @@ func cloneCrate(v Crate) Crate {
 	return v
 }
 
-// canonCrate makes v what it will be when it is read back: its times are in UTC.
+// canonCrate makes v what it will be when it is read back.
 func canonCrate(v *Crate) {
 	canonBox(&v.Box)
 }
@@ -2988,7 +2988,7 @@ func cloneNode(v Node, depth int) Node {
 	return v
 }
 
-// canonNode makes v what it will be when it is read back: its times are in UTC.
+// canonNode makes v what it will be when it is read back.
 func canonNode(v *Node, depth int) {
 	depth = gen.Down(depth)
 	if v.Next != nil {

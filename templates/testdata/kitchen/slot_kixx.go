@@ -182,7 +182,7 @@ func cloneSlot(s *Slot) *Slot {
 	return &c
 }
 
-// canonSlot makes s what it will be when it is read back: its times are in UTC.
+// canonSlot makes s what it will be when it is read back.
 func canonSlot(s *Slot) {
 	s.At = gen.CanonTime(s.At)
 	if s.Box != nil {

@@ -80,7 +80,7 @@ func cloneTick(b *Tick) *Tick {
 	return &c
 }
 
-// canonTick makes b what it will be when it is read back: its times are in UTC.
+// canonTick makes b what it will be when it is read back.
 func canonTick(b *Tick) {
 	if b.Box != nil {
 		canonBox(b.Box)

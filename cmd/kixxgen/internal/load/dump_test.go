@@ -162,7 +162,7 @@ func (d *dumper) typ(t *templates.Type) string {
 	}
 	kind := map[templates.Kind]string{templates.Bool: "bool", templates.Int: "int", templates.Uint: "uint", templates.Float: "float",
 		templates.String: "string", templates.Bytes: "bytes", templates.Raw: "raw", templates.Time: "time", templates.Slice: "slice",
-		templates.Array: "array", templates.Map: "map", templates.Pointer: "pointer", templates.StructKind: "struct", templates.UUID: "uuid"}[t.Kind]
+		templates.Array: "array", templates.Map: "map", templates.Pointer: "pointer", templates.StructKind: "struct", templates.UUID: "uuid", templates.Any: "any", templates.Complex: "complex", templates.Text: "text", templates.Binary: "binary", templates.JSON: "json"}[t.Kind]
 	if t.Bits > 0 {
 		kind += fmt.Sprint(t.Bits)
 	}
@@ -181,7 +181,7 @@ func (d *dumper) typ(t *templates.Type) string {
 		}
 		var args []string
 		for _, a := range t.Name.Args {
-			args = append(args, d.typ(a))
+			args = append(args, a.Full)
 		}
 		if args != nil {
 			name += "[" + strings.Join(args, ", ") + "]"

@@ -43,7 +43,7 @@ func (l *loader) build(p *pkg) *Package {
 	for _, c := range slices.Sorted(maps.Keys(groups)) {
 		// A builder for each constraint: files under different ones may be compiled together or not, so that each group has
 		// functions of its own for the structs that it stores.
-		b := &builder{loader: l, pkg: p, structs: map[string]*structInfo{}, names: map[string]string{}}
+		b := &builder{loader: l, pkg: p, structs: map[string]*structInfo{}, names: map[string]string{}, under: map[*types.Named]bool{}}
 		for _, at := range []string{runtimePath, genPath, orderedPath, msgpPath, "context", "time", "maps", "slices", "encoding/json", "testing", kixxtestPath} {
 			b.names[at] = standardName(at)
 		}
@@ -59,6 +59,7 @@ func (l *loader) build(p *pkg) *Package {
 			}
 		}
 		b.nestedEntities()
+		b.hiddenFields()
 		b.idleOptions()
 		b.idlePolicies(model.Entities)
 		b.chooseNames(groups[c], taken)
@@ -260,7 +261,7 @@ func (b *builder) annotated(e *entity) []*fieldInfo {
 func (b *builder) allFields(e *entity) []*fieldInfo {
 	var all []*fieldInfo
 	b.quietly(func() {
-		b.collect(&structInfo{model: &templates.Struct{}}, e.fields.named, nil, nil, 0, &all)
+		b.collect(&structInfo{model: &templates.Struct{}}, e.fields.typ, nil, nil, 0, &all)
 	})
 	for i, f := range all {
 		for _, known := range e.fields.fields {
@@ -294,7 +295,7 @@ func (b *builder) nestedEntities() {
 			for t := f.model.Type; t != nil; t = t.Elem {
 				if inner := hasRev[t.Struct]; t.Struct != nil && inner != nil && f.at.node != nil {
 					b.at(f.at.node.Type.Pos(), "field %s: %s has a rev of its own: a document inside a document is not supported yet; store its key",
-						f.v.Name(), b.show(inner.named))
+						f.v.Name(), b.show(inner.typ))
 				}
 			}
 		}
@@ -308,20 +309,24 @@ func (b *builder) idleOptions() {
 		isEntity[e.pkg.ImportPath+"."+e.name] = true
 	}
 	for _, s := range b.order {
-		obj := s.named.Obj()
-		if b.promotes[obj] || isEntity[obj.Pkg().Path()+"."+obj.Name()] {
-			continue
+		name := "a struct without a name"
+		if named, ok := s.typ.(*types.Named); ok {
+			obj := named.Obj()
+			if b.promotes[obj] || isEntity[obj.Pkg().Path()+"."+obj.Name()] {
+				continue
+			}
+			name = obj.Name()
 		}
 		for _, f := range s.fields {
 			if len(f.tag.options) > 0 && f.at.pkg == b.pkg {
 				o := f.tag.options[0].name
 				if o.text == "was" || o.text == "default" {
 					b.at(f.tag.file.pos(o.at), "field %s: option %q counts in an entity and in the structs that it embeds, and %s is nested; change stored values of it with //kixx:migrate",
-						f.v.Name(), o.text, obj.Name())
+						f.v.Name(), o.text, name)
 					continue
 				}
 				b.note(f.tag.file.pos(o.at), "field %s: option %q has no effect in %s, which is nested; it counts in an entity and in the structs that it embeds",
-					f.v.Name(), o.text, obj.Name())
+					f.v.Name(), o.text, name)
 			}
 		}
 	}

@@ -15,23 +15,23 @@ type fieldInfo struct {
 	v      *types.Var
 	tag    *fieldTag
 	at     fieldAt
-	depth  int          // of embedding
-	tagged bool         // its stored name comes from a json tag
-	owner  *types.Named // the struct that declares it
-	outer  *types.Var   // the field of the outermost struct that it comes from
+	depth  int        // of embedding
+	tagged bool       // its stored name comes from a json tag
+	owner  types.Type // the struct that declares it
+	outer  *types.Var // the field of the outermost struct that it comes from
 }
 
 // pos returns the position of the field's name.
 func (f *fieldInfo) pos() token.Pos { return f.v.Pos() }
 
-// structOf returns the model of the struct type t, which has the name given. A struct that holds itself is returned while
-// its fields are still being read.
-func (b *builder) structOf(t *types.Named, name *templates.Name) (*structInfo, *refusal) {
+// structOf returns the model of the struct type t, which has the name given; nil if it has none. A struct that holds itself
+// is returned while its fields are still being read.
+func (b *builder) structOf(t types.Type, name *templates.Name) (*structInfo, *refusal) {
 	full := types.TypeString(t, nil)
 	if info := b.structs[full]; info != nil {
 		return info, info.bad
 	}
-	info := &structInfo{named: t}
+	info := &structInfo{typ: t, base: b.within}
 	info.model = &templates.Struct{Type: &templates.Type{Kind: templates.StructKind, Name: name}}
 	info.model.Type.Struct = info.model
 	b.structs[full] = info
@@ -51,7 +51,10 @@ func (b *builder) structOf(t *types.Named, name *templates.Name) (*structInfo, *
 		if p, ok := f.v.Type().(*types.Pointer); ok && f.tag.has("rev") && isRuntime(p.Elem(), "Rev") {
 			continue // reported as a rev of the wrong type
 		}
+		before := b.within
+		b.within = b.wordsOf(t, before) + upperFirst(f.v.Name())
 		typ, bad := b.typeOf(f.v.Type())
+		b.within = before
 		if bad != nil {
 			bad = b.fieldRefused(f, bad)
 			if info.bad == nil {
@@ -68,11 +71,19 @@ func (b *builder) structOf(t *types.Named, name *templates.Name) (*structInfo, *
 		info.model.Fields = append(info.model.Fields, f.model)
 	}
 	b.dropsOnce(info)
-	if len(info.model.Fields) == 0 && info.bad == nil && info.model.Partial && t.Obj().Pkg() != b.pkg.types {
+	if len(info.model.Fields) == 0 && info.bad == nil && info.model.Partial && !b.isOwn(t) {
 		info.bad = refuse("%s: it has no exported fields, so that nothing of it would be stored", b.show(t))
 	}
-	info.model.Literal = b.literal(t)
+	if named, ok := t.(*types.Named); ok {
+		info.model.Literal = b.literal(named)
+	}
 	return info, info.bad
+}
+
+// isOwn reports whether a struct type belongs to the package that is generated for: then its fields need not be exported.
+func (b *builder) isOwn(t types.Type) bool {
+	named, ok := t.(*types.Named)
+	return !ok || named.Obj().Pkg() != nil && named.Obj().Pkg().Path() == b.pkg.ImportPath
 }
 
 // nested remembers which structs are inside of info, for the question whether there is a validate tag.
@@ -107,13 +118,13 @@ func (b *builder) fieldRefused(f *fieldInfo, bad *refusal) *refusal {
 }
 
 // collect appends the fields of t to all, those of embedded structs in their place.
-func (b *builder) collect(info *structInfo, t *types.Named, path []string, outer *types.Var, depth int, all *[]*fieldInfo) *refusal {
+func (b *builder) collect(info *structInfo, t types.Type, path []string, outer *types.Var, depth int, all *[]*fieldInfo) *refusal {
 	var first *refusal
 	st, ok := t.Underlying().(*types.Struct)
 	if !ok {
 		return refuse("type %s cannot be resolved", b.show(t))
 	}
-	own := t.Obj().Pkg() != nil && t.Obj().Pkg().Path() == b.pkg.ImportPath
+	own := b.isOwn(t)
 	for i := range st.NumFields() {
 		v := st.Field(i)
 		f := &fieldInfo{v: v, at: b.place(v), owner: t, depth: depth, outer: outer, tag: &fieldTag{}}
@@ -154,6 +165,8 @@ func (b *builder) collect(info *structInfo, t *types.Named, path []string, outer
 			info.model.Partial = true
 			if (len(f.tag.options) > 0 || f.tag.merge.text != "") && b.mine(f.at.pkg) {
 				b.report.at(v.Pos(), "field %s has kixx options but is not exported, so it is not stored", v.Name())
+			} else if v.Name() != "_" {
+				b.hide(info, f)
 			}
 			continue
 		}
@@ -180,11 +193,15 @@ func (b *builder) embedded(info *structInfo, f *fieldInfo, own bool) (next *type
 		return nil, true, nil
 	}
 	if _, ok := t.(*types.Pointer); ok {
-		if !f.v.Exported() && !own {
+		switch {
+		case !f.v.Exported() && (!own || f.tag.json == ""):
 			info.model.Partial = true
 			return nil, true, nil
+		case f.tag.json == "" && b.mine(f.at.pkg):
+			return nil, false, refuse("embedded pointer: stored with its fields in place, a nil one and an empty one would be the same; embed the "+
+				"struct itself, or give the pointer a json name, under which it is stored as a field: `json:%q`", strings.ToLower(f.v.Name()))
 		}
-		return nil, false, refuse("embedded pointers are not supported yet; embed the struct itself, or give the field a name")
+		return nil, false, nil
 	}
 	named, ok := t.(*types.Named)
 	if !ok {
@@ -203,18 +220,13 @@ func (b *builder) embedded(info *structInfo, f *fieldInfo, own bool) (next *type
 		}
 		return nil, false, nil
 	}
-	if named.Obj().Pkg() != nil && named.Obj().Pkg().Path()+"."+named.Obj().Name() == "time.Time" {
-		return nil, false, refuse("embedded time.Time: give the field a name")
-	}
-	if f.tag.json != "" {
+	isTime := named.Obj().Pkg() != nil && named.Obj().Pkg().Path()+"."+named.Obj().Name() == "time.Time"
+	if f.tag.json != "" || isTime || b.marshalKind(named) != 0 {
 		if !f.v.Exported() && !own {
 			info.model.Partial = true
 			return nil, true, nil
 		}
 		return nil, false, nil
-	}
-	if method := marshals(named); method != "" {
-		return nil, false, refuse("%s: types with a method %s are not supported yet", b.show(named), method)
 	}
 	if !f.v.Exported() && !own {
 		// Its exported fields are promoted, but a composite literal or a selector path through it cannot be written.

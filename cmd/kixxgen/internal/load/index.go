@@ -188,9 +188,9 @@ func (b *builder) indexField(f *fieldInfo, desc bool) (*templates.IndexField, *r
 	if x.Key.Kind == templates.Pointer {
 		x.Deref, x.Key = true, x.Key.Elem
 	}
-	if !hasOrder(x.Key) {
+	if !hasOrder(x.Key) || x.Deref && x.Key.Kind == templates.Bytes {
 		return nil, refuse("type %s has no order that an index could have; it takes bool, numbers, strings, []byte, time.Time, "+
-			"UUIDs, pointers to these and slices of these", b.show(f.v.Type()))
+			"UUIDs, types with MarshalText and UnmarshalText, pointers to these and slices of these", b.show(f.v.Type()))
 	}
 	return x, nil
 }
@@ -198,7 +198,7 @@ func (b *builder) indexField(f *fieldInfo, desc bool) (*templates.IndexField, *r
 // hasOrder reports whether values of t have an order as keys.
 func hasOrder(t *templates.Type) bool {
 	switch t.Kind {
-	case templates.Bool, templates.Int, templates.Uint, templates.Float, templates.String, templates.Bytes, templates.Time, templates.UUID:
+	case templates.Bool, templates.Int, templates.Uint, templates.Float, templates.String, templates.Bytes, templates.Time, templates.UUID, templates.Text:
 		return true
 	}
 	return false
@@ -214,6 +214,7 @@ func (b *builder) addIndex(e *entity, ix *templates.Index, at token.Pos, version
 	for _, x := range ix.Fields {
 		fields = append(fields, x.Field)
 		text := storedText(x.Field.Stored) + " " + typeText(x.Key)
+		text += b.textSource(x.Field.Type)
 		if x.Each {
 			text += " each"
 		}
@@ -234,6 +235,25 @@ func (b *builder) addIndex(e *entity, ix *templates.Index, at token.Pos, version
 	}
 	ix.Of += b.evolved(e, fields, version != "")
 	e.model.Indexes = append(e.model.Indexes, ix)
+}
+
+// textSource returns a hash of how values of t, or elements of it, make their text, where that is code of the user's module:
+// the index is built anew when it changes.
+func (b *builder) textSource(t *templates.Type) string {
+	for t.Kind == templates.Slice || t.Kind == templates.Pointer {
+		t = t.Elem
+	}
+	if t.Kind != templates.Text {
+		return ""
+	}
+	p := b.pkg
+	if t.Name.Path != "" {
+		p = b.packages[t.Name.Path]
+	}
+	if p == nil || !b.mine(p) {
+		return ""
+	}
+	return " source " + b.fingerprint(p, t.Name.Name)
 }
 
 // takeName notes that QueryBy<name> is declared, or reports that it was before.

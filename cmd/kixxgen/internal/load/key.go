@@ -11,13 +11,15 @@ import (
 )
 
 // keyKinds says what can be a key, or one field of a key of several.
-const keyKinds = "text, an integer, a bool, a time.Time, a UUID ([16]byte), or a type made of one of these"
+const keyKinds = "text, an integer, a bool, a time.Time, a UUID ([16]byte), a type made of one of these, or one with MarshalText and UnmarshalText"
 
 // canBeKey reports whether values of t can be a key: those that == compares, and that are read back as they were.
 func canBeKey(t *templates.Type) bool {
 	switch t.Kind {
 	case templates.String, templates.Int, templates.Uint, templates.Bool, templates.Time, templates.UUID:
 		return true
+	case templates.Text:
+		return t.Compares
 	}
 	return false
 }
@@ -75,7 +77,7 @@ func (b *builder) keyNames(e *entity, n *names) {
 		b.at(own.pos, "method Key of %s is generated, since its key is of several fields; rename it", e.name)
 		return
 	}
-	object, _, _ := types.LookupFieldOrMethod(types.NewPointer(e.fields.named), true, b.pkg.types, "Key")
+	object, _, _ := types.LookupFieldOrMethod(types.NewPointer(e.fields.typ), true, b.pkg.types, "Key")
 	if object == nil {
 		return
 	}

@@ -37,6 +37,16 @@ func writeType(b *strings.Builder, t *templates.Type, outer []*templates.Struct)
 		b.WriteString("time")
 	case templates.UUID:
 		b.WriteString("uuid")
+	case templates.Any:
+		b.WriteString("any")
+	case templates.Complex:
+		b.WriteString("complex" + size(t.Bits))
+	case templates.Text:
+		b.WriteString("text")
+	case templates.Binary:
+		b.WriteString("binary")
+	case templates.JSON:
+		b.WriteString("jsontext")
 	case templates.Slice:
 		b.WriteString("[]")
 		writeType(b, t.Elem, outer)

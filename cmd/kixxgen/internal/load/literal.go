@@ -132,7 +132,7 @@ func (b *builder) goType(t types.Type) *templates.GoType {
 		return nil
 	}
 	pieces := strings.Split(text, mark+".")
-	written := &templates.GoType{}
+	written := &templates.GoType{Full: types.TypeString(t, nil)}
 	if pieces[0] != "" {
 		written.Parts = append(written.Parts, templates.Name{Name: pieces[0]})
 	}

@@ -67,7 +67,7 @@ func (b *builder) idlePolicies(entities []*templates.Entity) {
 		byField[s] = true
 		for _, f := range s.Fields {
 			t := f.Type
-			if t.Kind == templates.Pointer {
+			if t.Kind == templates.Pointer && t.Name == nil {
 				t = t.Elem
 			}
 			if f.Merge == "" && t.Kind == templates.StructKind && !byField[t.Struct] {
@@ -82,7 +82,7 @@ func (b *builder) idlePolicies(entities []*templates.Entity) {
 		for _, f := range s.fields {
 			if f.model.Merge != "" && !byField[s.model] && f.at.pkg == b.pkg {
 				b.note(f.tag.file.pos(f.tag.merge.at), "field %s: merge=%s has no effect: %s is nowhere merged field by field",
-					f.v.Name(), f.model.Merge, s.named.Obj().Name())
+					f.v.Name(), f.model.Merge, b.show(s.typ))
 			}
 		}
 	}
@@ -101,7 +101,7 @@ func policiesOf(t *templates.Type) []string {
 	switch {
 	case t.Kind == templates.Int, t.Kind == templates.Uint, t.Kind == templates.Float:
 		return append(fit, "max", "min", "sum")
-	case ordered(t), t.Kind == templates.Pointer && ordered(t.Elem):
+	case ordered(t), t.Kind == templates.Pointer && t.Name == nil && ordered(t.Elem):
 		return append(fit, "max", "min")
 	case t.Kind == templates.Map, t.Kind == templates.Slice && sameByOperator(t.Elem):
 		return append(fit, "union")

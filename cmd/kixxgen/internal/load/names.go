@@ -112,7 +112,7 @@ func (b *builder) chooseNames(group []*entity, n *names) {
 	}
 	for _, s := range b.order {
 		if !own[s] {
-			b.structNames(s, b.structBase(s.model.Type)+constraintWords(group[0].constraint), n)
+			b.structNames(s, b.structBase(s)+constraintWords(group[0].constraint), n)
 		}
 	}
 	imports := map[string]bool{}
@@ -180,44 +180,50 @@ func (b *builder) structNames(s *structInfo, base string, n *names) {
 		name = fmt.Sprintf("%s%d", base, i)
 	}
 	for _, verb := range codecVerbs {
-		n.taken[verb+name] = "the codec of " + s.model.Type.Name.Name
+		n.taken[verb+name] = "the codec of " + b.show(s.typ)
 	}
 	s.model.Func = name
 }
 
 // structBase returns what the functions of a struct would best be named after: Dims, GeoPoint of another package,
-// PairStringInt of an instance.
-func (b *builder) structBase(t *templates.Type) string {
-	base := upperFirst(t.Name.Name)
-	if t.Name.Path != "" {
-		base = upperFirst(b.nameOf(t.Name.Path)) + base
+// PairStringInt of an instance, ItemLines of a type without a name in the field Lines of Item.
+func (b *builder) structBase(s *structInfo) string {
+	if st, ok := s.typ.(*types.Struct); ok && st.NumFields() == 0 {
+		return "Empty"
 	}
-	for _, arg := range t.Name.Args {
-		base += b.typeBase(arg)
-	}
-	return base
+	return b.wordsOf(s.typ, firstOf(s.base, "Struct"))
 }
 
-// typeBase returns t as part of an identifier.
-func (b *builder) typeBase(t *templates.Type) string {
-	if t.Name != nil {
-		return b.structBase(t)
+// wordsOf returns t as part of an identifier; nameless stands for a struct type without a name.
+func (b *builder) wordsOf(t types.Type, nameless string) string {
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		words := upperFirst(t.Obj().Name())
+		if p := t.Obj().Pkg(); p != nil && p.Path() != b.pkg.ImportPath {
+			words = upperFirst(b.nameOf(p.Path())) + words
+		}
+		if args := t.TypeArgs(); args != nil {
+			for i := range args.Len() {
+				words += b.wordsOf(args.At(i), "Struct")
+			}
+		}
+		return words
+	case *types.Slice:
+		return "Slice" + b.wordsOf(t.Elem(), nameless)
+	case *types.Array:
+		return fmt.Sprintf("Array%d%s", t.Len(), b.wordsOf(t.Elem(), nameless))
+	case *types.Map:
+		return "Map" + b.wordsOf(t.Key(), nameless) + b.wordsOf(t.Elem(), nameless)
+	case *types.Pointer:
+		return "Ptr" + b.wordsOf(t.Elem(), nameless)
+	case *types.Basic:
+		return upperFirst(t.Name())
+	case *types.Struct:
+		return nameless
+	case *types.Interface:
+		return "Any"
 	}
-	switch t.Kind {
-	case templates.Bytes:
-		return "Bytes"
-	case templates.UUID:
-		return "UUID"
-	case templates.Slice:
-		return "Slice" + b.typeBase(t.Elem)
-	case templates.Array:
-		return fmt.Sprintf("Array%d%s", t.Len, b.typeBase(t.Elem))
-	case templates.Map:
-		return "Map" + b.typeBase(t.Key) + b.typeBase(t.Elem)
-	case templates.Pointer:
-		return "Ptr" + b.typeBase(t.Elem)
-	}
-	return upperFirst(typeText(t))
+	return "Value"
 }
 
 // exportedNames reports the exported names that are generated for e and that the user declares.

@@ -82,9 +82,15 @@ func (s *sampler) print(v any) {
 // structure writes a struct with all its fields.
 func (s *sampler) structure(st *templates.Struct) {
 	s.inside = append(s.inside, st)
-	s.stored = msgp.AppendMapHeader(s.stored, uint32(len(st.Fields)))
+	var fields []*templates.Field
+	for _, f := range st.Fields {
+		if !marshalsItself(f.Type) { // what its type can read is not known here
+			fields = append(fields, f)
+		}
+	}
+	s.stored = msgp.AppendMapHeader(s.stored, uint32(len(fields)))
 	s.text.WriteByte('{')
-	for i, f := range st.Fields {
+	for i, f := range fields {
 		if i > 0 {
 			s.text.WriteByte(',')
 		}
@@ -95,6 +101,18 @@ func (s *sampler) structure(st *templates.Struct) {
 	}
 	s.text.WriteByte('}')
 	s.inside = s.inside[:len(s.inside)-1]
+}
+
+// marshalsItself reports whether there are values in one of t that marshal themselves, structs inside left out.
+func marshalsItself(t *templates.Type) bool {
+	for ; t != nil; t = t.Elem {
+		for _, one := range []*templates.Type{t, t.Key} {
+			if one != nil && (one.Kind == templates.Text || one.Kind == templates.Binary || one.Kind == templates.JSON) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // endless reports whether t leads to a struct that is being written: its lists end there.
@@ -150,10 +168,26 @@ func (s *sampler) value(t *templates.Type) {
 		at := time.Date(2026, 1, 2, 3, 4, n%60, n*1000, time.UTC)
 		s.stored = msgp.AppendTimeExt(s.stored, at)
 		s.print(at)
+	case templates.Complex:
+		f := float64(n) + 0.5
+		s.stored = msgp.AppendArrayHeader(s.stored, 2)
+		if t.Bits == 64 {
+			s.stored = msgp.AppendFloat32(msgp.AppendFloat32(s.stored, float32(f)), float32(-f))
+		} else {
+			s.stored = msgp.AppendFloat64(msgp.AppendFloat64(s.stored, f), -f)
+		}
+		s.print([]float64{f, -f})
+	case templates.Any:
+		s.stored = msgp.AppendInt(msgp.AppendString(msgp.AppendMapHeader(s.stored, 1), "n"), n)
+		s.print(map[string]any{"n": n})
 	case templates.Pointer:
 		if s.endless(t) {
 			s.stored = msgp.AppendNil(s.stored)
 			s.print(nil)
+			return
+		}
+		if templates.IsBoxed(t) {
+			s.list(t, 1)
 			return
 		}
 		s.value(t.Elem)
@@ -204,7 +238,7 @@ func (s *sampler) entry(t *templates.Type) {
 		key.value(t.Key)
 		s.stored = append(s.stored, key.stored...)
 		text := strings.TrimSpace(key.text.String())
-		if t.Key.Kind != templates.String {
+		if !strings.HasPrefix(text, `"`) {
 			text = strconv.Quote(text)
 		}
 		s.text.WriteString(text + ":")

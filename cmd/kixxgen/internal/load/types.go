@@ -31,9 +31,6 @@ const unresolvedType = "its type cannot be resolved"
 // refuse returns a refusal.
 func refuse(format string, args ...any) *refusal { return &refusal{fmt.Sprintf(format, args...)} }
 
-// notYet returns a refusal of what will be supported one day.
-func notYet(what string) *refusal { return refuse("%s are not supported yet", what) }
-
 // A builder makes the model of one package.
 type builder struct {
 	*loader
@@ -41,12 +38,16 @@ type builder struct {
 	structs map[string]*structInfo // by the type's full name
 	order   []*structInfo          // as they were met
 	names   map[string]string      // import paths that generated code may mention, and their package names
+	under   map[*types.Named]bool  // types that are no structs and are being read
+	within  string                 // what a struct type without a name that is met now is named after
 }
 
 // A structInfo is a struct type with what the model does not have.
 type structInfo struct {
 	model  *templates.Struct
-	named  *types.Named
+	typ    types.Type
+	base   string       // of a type without a name: what its functions may be named after
+	hidden []*fieldInfo // those that are not exported, and that nobody said are not meant to be stored
 	fields []*fieldInfo // of model.Fields, and the rev
 	bad    *refusal     // a field cannot be stored
 	tagged bool         // a field of its own has a validate tag
@@ -62,7 +63,7 @@ func (b *builder) typeOf(t types.Type) (*templates.Type, *refusal) {
 	case *types.Named:
 		return b.namedType(t)
 	case *types.TypeParam:
-		return nil, notYet("type parameters")
+		return nil, refuse("the type parameter %s has no type here", t)
 	}
 	return b.literalType(t)
 }
@@ -71,7 +72,7 @@ func (b *builder) typeOf(t types.Type) (*templates.Type, *refusal) {
 func (b *builder) namedType(t *types.Named) (*templates.Type, *refusal) {
 	obj := t.Obj()
 	if obj.Pkg() == nil {
-		return nil, refuse("%s: interface types are not supported yet", obj.Name()) // error, comparable
+		return nil, refuse("%s: %s", obj.Name(), interfaceRefused) // error, comparable
 	}
 	at, shown := obj.Pkg().Path(), b.show(t)
 	switch at + "." + obj.Name() {
@@ -86,9 +87,6 @@ func (b *builder) namedType(t *types.Named) (*templates.Type, *refusal) {
 	case genPath + ".Unknown":
 		return nil, refuse("kixx.Unknown is embedded, without a name and without a pointer")
 	}
-	if at == "database/sql" && strings.HasPrefix(obj.Name(), "Null") {
-		return nil, refuse("%s: sql.Null types are not supported yet; a pointer does the same", shown)
-	}
 	if at != b.pkg.ImportPath && !obj.Exported() {
 		return nil, refuse("%s: generated code cannot name an unexported type of another package", shown)
 	}
@@ -102,15 +100,15 @@ func (b *builder) namedType(t *types.Named) (*templates.Type, *refusal) {
 	}
 	if args := t.TypeArgs(); args != nil {
 		for i := range args.Len() {
-			arg, bad := b.typeOf(args.At(i))
-			if bad != nil {
-				return nil, bad
+			arg := b.goType(args.At(i))
+			if arg == nil {
+				return nil, refuse("%s: generated code cannot name the type argument %s", shown, b.show(args.At(i)))
 			}
 			name.Args = append(name.Args, arg)
 		}
 	}
-	if method := marshals(t); method != "" && !isUUID(t) {
-		return nil, refuse("%s: types with a method %s are not supported yet", shown, method)
+	if kind := b.marshalKind(t); kind != 0 {
+		return &templates.Type{Kind: kind, Name: name, Shares: sharesMemory(t), Compares: types.Comparable(t) && !sharesMemory(t)}, nil
 	}
 	if _, ok := t.Underlying().(*types.Struct); ok {
 		info, bad := b.structOf(t, name)
@@ -119,12 +117,17 @@ func (b *builder) namedType(t *types.Named) (*templates.Type, *refusal) {
 		}
 		return info.model.Type, nil
 	}
+	if b.under[t] {
+		return nil, refuse("%s contains itself without a struct in between; make a struct of it", shown)
+	}
+	b.under[t] = true
+	defer delete(b.under, t)
 	under, bad := b.literalType(t.Underlying())
 	if bad != nil {
 		return nil, bad
 	}
-	if under.Kind == templates.Pointer {
-		return nil, refuse("%s: named pointer types are not supported yet", shown)
+	if under.Kind == templates.StructKind { // type T struct{…} of a type parameter or an instance
+		return nil, refuse(unresolvedType)
 	}
 	under.Name = name
 	return under, nil
@@ -162,9 +165,10 @@ func (b *builder) literalType(t types.Type) (*templates.Type, *refusal) {
 			return nil, bad
 		}
 		switch key.Kind {
-		case templates.String, templates.Int, templates.Uint, templates.Bool:
+		case templates.String, templates.Int, templates.Uint, templates.Bool, templates.UUID, templates.Time, templates.Text:
 		default:
-			return nil, refuse("map keys of type %s are not supported yet; use a string, integer or bool kind", b.show(t.Key()))
+			return nil, refuse("map keys of type %s cannot be stored; they are texts, integers, bools, times, UUIDs or types with MarshalText and "+
+				"UnmarshalText; make a slice of structs of it", b.show(t.Key()))
 		}
 		elem, bad := b.typeOf(t.Elem())
 		if bad != nil {
@@ -176,21 +180,43 @@ func (b *builder) literalType(t types.Type) (*templates.Type, *refusal) {
 		if bad != nil {
 			return nil, bad
 		}
-		switch elem.Kind {
-		case templates.Slice, templates.Map, templates.Pointer, templates.Bytes, templates.Raw:
-			return nil, refuse("pointers to %s are not supported yet: a nil inside would be lost", b.show(t.Elem()))
-		}
 		return &templates.Type{Kind: templates.Pointer, Elem: elem}, nil
 	case *types.Struct:
-		return nil, refuse("struct types without a name are not supported yet; declare a type for it")
+		return b.namelessStruct(t)
 	case *types.Interface:
-		return nil, notYet("interface types")
+		if t.Empty() {
+			return &templates.Type{Kind: templates.Any}, nil
+		}
+		return nil, refuse(interfaceRefused)
 	case *types.Chan:
 		return nil, refuse("channels cannot be stored")
 	case *types.Signature:
 		return nil, refuse("functions cannot be stored")
 	}
-	return nil, refuse("type %s is not supported yet", b.show(t))
+	return nil, refuse("type %s cannot be stored", b.show(t))
+}
+
+// interfaceRefused is why interfaces with methods are not stored.
+const interfaceRefused = "interfaces with methods cannot be stored: nothing would say of which type to read a value; store a struct " +
+	"with a field for each type, any, or json.RawMessage"
+
+// namelessStruct returns the model of a struct type without a name.
+func (b *builder) namelessStruct(t *types.Struct) (*templates.Type, *refusal) {
+	for i := range t.NumFields() {
+		if f := t.Field(i); !f.Exported() && f.Pkg() != nil && f.Pkg().Path() != b.pkg.ImportPath {
+			return nil, refuse("%s: generated code cannot write this type, since field %s is not exported", b.show(t), f.Name())
+		}
+	}
+	written := b.goType(t)
+	if written == nil {
+		return nil, refuse("%s: generated code cannot write this type, since it has types that are not exported", b.show(t))
+	}
+	info, bad := b.structOf(t, nil)
+	if bad != nil {
+		return nil, bad
+	}
+	info.model.Type.Go = written
+	return info.model.Type, nil
 }
 
 // basicType returns the model of a predeclared type.
@@ -206,8 +232,10 @@ func basicType(t *types.Basic) (*templates.Type, *refusal) {
 		return &templates.Type{Kind: templates.Float, Bits: bits(t)}, nil
 	case types.String:
 		return &templates.Type{Kind: templates.String}, nil
-	case types.Complex64, types.Complex128:
-		return nil, notYet("complex numbers")
+	case types.Complex64:
+		return &templates.Type{Kind: templates.Complex, Bits: 64}, nil
+	case types.Complex128:
+		return &templates.Type{Kind: templates.Complex, Bits: 128}, nil
 	case types.Uintptr, types.UnsafePointer:
 		return nil, refuse("type %s cannot be stored: it has no meaning in another process", t)
 	}
@@ -227,17 +255,6 @@ func bits(t *types.Basic) int {
 		return 64
 	}
 	return 0
-}
-
-// marshals returns the name of the first method by which values of t marshal themselves, or "".
-func marshals(t types.Type) string {
-	methods := types.NewMethodSet(types.NewPointer(t))
-	for _, name := range []string{"MarshalText", "UnmarshalText", "MarshalBinary", "UnmarshalBinary", "MarshalJSON", "UnmarshalJSON"} {
-		if methods.Lookup(nil, name) != nil {
-			return name
-		}
-	}
-	return ""
 }
 
 // isUUID reports whether t is made of [16]byte, as the UUIDs of all packages are. They are stored as these bytes, whatever

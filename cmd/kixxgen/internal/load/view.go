@@ -72,7 +72,7 @@ func (b *builder) view(e *entity, d directive) {
 	}
 	var bad *refusal
 	if view.Key, bad = b.typeOf(key); bad == nil && !hasOrder(view.Key) {
-		bad = refuse("type %s has no order that a view could have; keys are bool, numbers, strings, []byte, time.Time or UUIDs", b.show(key))
+		bad = refuse("type %s has no order that a view could have; keys are bool, numbers, strings, []byte, time.Time, UUIDs, or have MarshalText and UnmarshalText", b.show(key))
 	}
 	if bad != nil {
 		if bad.text != "" {
@@ -124,7 +124,7 @@ func (b *builder) viewFunc(e *entity, view *templates.View, at token.Pos) (key, 
 	if sig.TypeParams() == nil && params.Len() == 2 && sig.Results().Len() == 0 && !sig.Variadic() {
 		doc, isPointer := types.Unalias(params.At(0).Type()).(*types.Pointer)
 		emit, isNamed := types.Unalias(params.At(1).Type()).(*types.Named)
-		if isPointer && types.Identical(doc.Elem(), e.fields.named) && isNamed && isRuntime(emit, "Emit") && emit.TypeArgs().Len() == 2 {
+		if isPointer && types.Identical(doc.Elem(), e.fields.typ) && isNamed && isRuntime(emit, "Emit") && emit.TypeArgs().Len() == 2 {
 			return emit.TypeArgs().At(0), emit.TypeArgs().At(1), true
 		}
 	}
