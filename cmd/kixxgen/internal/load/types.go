@@ -107,6 +107,9 @@ func (b *builder) namedType(t *types.Named) (*templates.Type, *refusal) {
 			name.Args = append(name.Args, arg)
 		}
 	}
+	if lock := b.lockIn(t, map[types.Type]bool{}); lock != "" {
+		return nil, refuse("%s holds a %s, which must not be copied, as documents are; store what it is made of", shown, lock)
+	}
 	if kind := b.marshalKind(t); kind != 0 {
 		return &templates.Type{Kind: kind, Name: name, Shares: sharesMemory(t), Compares: types.Comparable(t) && !sharesMemory(t)}, nil
 	}
