@@ -2,10 +2,15 @@ package kixx_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"math"
+	"math/big"
 	"math/rand/v2"
+	"net/netip"
+	"net/url"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,7 +32,15 @@ func (f filler) fill(v reflect.Value, depth int) {
 		v.Set(reflect.ValueOf([]json.RawMessage{nil, []byte(`null`), []byte(`{"a":[1,2.5,"x"]}`), []byte(`7`)}[f.r.IntN(4)]))
 		return
 	}
+	if x := f.special(v.Type()); x != nil {
+		v.Set(reflect.ValueOf(x))
+		return
+	}
 	switch v.Kind() {
+	case reflect.Interface:
+		if x := f.any(depth); x != nil {
+			v.Set(reflect.ValueOf(x))
+		}
 	case reflect.Bool:
 		v.SetBool(f.r.IntN(2) == 0)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -38,6 +51,8 @@ func (f filler) fill(v reflect.Value, depth int) {
 		v.SetFloat([]float64{0, math.Copysign(0, -1), 1.5, math.MaxFloat32, float64(float32(f.r.NormFloat64()))}[f.r.IntN(5)])
 	case reflect.Float64:
 		v.SetFloat([]float64{0, math.Copysign(0, -1), 3, math.MaxFloat64, math.SmallestNonzeroFloat64, f.r.NormFloat64()}[f.r.IntN(6)])
+	case reflect.Complex128:
+		v.SetComplex(complex(f.r.NormFloat64(), math.Inf(f.r.IntN(2))))
 	case reflect.String:
 		v.SetString([]string{"", "a", "\x00", "ünï", "with \"quotes\"\n", string(make([]byte, f.r.IntN(400)))}[f.r.IntN(6)])
 	case reflect.Pointer:
@@ -75,6 +90,37 @@ func (f filler) fill(v reflect.Value, depth int) {
 	default:
 		panic("the test does not know " + v.Type().String())
 	}
+}
+
+// special returns a value of a type that is more than its exported fields.
+func (f filler) special(t reflect.Type) any {
+	switch t {
+	case reflect.TypeFor[netip.Addr]():
+		return []netip.Addr{{}, netip.AddrFrom4([4]byte{10, 0, 0, byte(f.r.Int())}), netip.MustParseAddr("fe80::1%eth0"), netip.IPv6Unspecified()}[f.r.IntN(4)]
+	case reflect.TypeFor[netip.Prefix]():
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10}), f.r.IntN(33))
+	case reflect.TypeFor[big.Int]():
+		return *new(big.Int).Lsh(big.NewInt(f.r.Int64N(9)-4), uint(f.r.IntN(100)))
+	case reflect.TypeFor[url.URL]():
+		return url.URL{Scheme: "https", Host: "example.com", User: url.User("ü"), Path: "/a b", RawQuery: "x=" + strconv.Itoa(f.r.IntN(9))}
+	case reflect.TypeFor[sql.NullInt64](): // its null has a value too, which encoding/json shows
+		return sql.NullInt64{Int64: f.r.Int64(), Valid: f.r.IntN(2) == 0}
+	}
+	return nil
+}
+
+// any returns values of all types that an any can hold.
+func (f filler) any(depth int) any {
+	if depth < 0 {
+		return nil
+	}
+	one := reflect.New([]reflect.Type{
+		reflect.TypeFor[int](), reflect.TypeFor[int8](), reflect.TypeFor[uint64](), reflect.TypeFor[float64](), reflect.TypeFor[bool](),
+		reflect.TypeFor[string](), reflect.TypeFor[[]byte](), reflect.TypeFor[time.Time](), reflect.TypeFor[[]any](), reflect.TypeFor[map[string]any](),
+		reflect.TypeFor[[]string](), reflect.TypeFor[map[string][]int16](),
+	}[f.r.IntN(12)]).Elem() // a float32 becomes a float64, which JSON shows with more digits
+	f.fill(one, depth-1)
+	return one.Interface()
 }
 
 // time returns times in many forms: with a zone, with a monotonic part, far away.

@@ -4,8 +4,12 @@ package kinds
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"maps"
+	"math/big"
+	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -192,6 +196,16 @@ func (r *EveryRepo) QueryByInts(intValue int32) kixx.Query[*Every, int64] {
 // Each intValue is an operation of the commit that writes the every.
 func (r *EveryRepo) RangeByInts() *kixx.Range[*Every, int64, int32] {
 	return kixx.IndexRange(&r.Repo, everyByInts, nil, ordered.AppendInt[int32])
+}
+
+// QueryByAddr queries the everies with this Addr, in the order of their IDs.
+func (r *EveryRepo) QueryByAddr(addr netip.Addr) kixx.Query[*Every, int64] {
+	return kixx.IndexQuery(&r.Repo, everyByAddr, gen.AppendTextKey(nil, addr))
+}
+
+// RangeByAddr queries everies in the order of Addr.
+func (r *EveryRepo) RangeByAddr() *kixx.Range[*Every, int64, netip.Addr] {
+	return kixx.IndexRange(&r.Repo, everyByAddr, nil, gen.AppendTextKey[netip.Addr])
 }
 
 // QueryByStatusWhen queries the everies with this Status and When, in the order of their IDs.
@@ -428,6 +442,101 @@ func (p EveryPeek) Deep() map[string]map[string]*Dims {
 	})
 }
 
+// Any returns the document's Any, in a copy that is made for the call.
+func (p EveryPeek) Any() any {
+	return gen.CloneAny(p.doc.Any)
+}
+
+// Anys returns the document's Anys, in a copy that is made for the call.
+func (p EveryPeek) Anys() map[string]any {
+	return gen.CloneMap(p.doc.Anys, gen.CloneAny)
+}
+
+// Complex returns the document's Complex.
+func (p EveryPeek) Complex() complex128 {
+	return p.doc.Complex
+}
+
+// Addr returns the document's Addr.
+func (p EveryPeek) Addr() netip.Addr {
+	return p.doc.Addr
+}
+
+// Net returns the document's Net, in a copy that is made for the call.
+func (p EveryPeek) Net() *netip.Prefix {
+	return gen.ClonePtr(p.doc.Net)
+}
+
+// Big returns the document's Big, in a copy that is made for the call.
+func (p EveryPeek) Big() big.Int {
+	return gen.CloneText(p.doc.Big)
+}
+
+// Bigs returns the document's Bigs, in a copy that is made for the call.
+func (p EveryPeek) Bigs() []*big.Int {
+	return gen.CloneSlice(p.doc.Bigs, func(x *big.Int) *big.Int {
+		return gen.ClonePtrFunc(x, gen.CloneText[big.Int])
+	})
+}
+
+// URL returns the document's URL, in a copy that is made for the call.
+func (p EveryPeek) URL() url.URL {
+	return gen.CloneBinary(p.doc.URL)
+}
+
+// Null returns the document's Null.
+func (p EveryPeek) Null() sql.NullInt64 {
+	return p.doc.Null
+}
+
+// Inline returns the document's Inline, in a copy that is made for the call.
+func (p EveryPeek) Inline() struct {
+	A int
+	B []string
+} {
+	return cloneEveryInline(p.doc.Inline)
+}
+
+// Set returns the document's Set.
+func (p EveryPeek) Set() kixx.MapView[string, struct{}] {
+	return kixx.ViewMap(p.doc.Set)
+}
+
+// PtrPtr returns the document's PtrPtr, in a copy that is made for the call.
+func (p EveryPeek) PtrPtr() **int {
+	return gen.ClonePtrFunc(p.doc.PtrPtr, gen.ClonePtr[int])
+}
+
+// PtrList returns the document's PtrList, in a copy that is made for the call.
+func (p EveryPeek) PtrList() *[]int {
+	return gen.ClonePtrFunc(p.doc.PtrList, slices.Clone[[]int])
+}
+
+// PtrMap returns the document's PtrMap, in a copy that is made for the call.
+func (p EveryPeek) PtrMap() *map[string]int8 {
+	return gen.ClonePtrFunc(p.doc.PtrMap, maps.Clone[map[string]int8])
+}
+
+// PtrAny returns the document's PtrAny, in a copy that is made for the call.
+func (p EveryPeek) PtrAny() *any {
+	return gen.ClonePtrFunc(p.doc.PtrAny, gen.CloneAny)
+}
+
+// ByAddr returns the document's ByAddr, in a copy that is made for the call.
+func (p EveryPeek) ByAddr() map[netip.Addr][]int {
+	return gen.CloneMap(p.doc.ByAddr, slices.Clone[[]int])
+}
+
+// ByTime returns the document's ByTime.
+func (p EveryPeek) ByTime() kixx.MapView[time.Time, bool] {
+	return kixx.ViewMap(p.doc.ByTime)
+}
+
+// ByUUID returns the document's ByUUID.
+func (p EveryPeek) ByUUID() kixx.MapView[UUID, string] {
+	return kixx.ViewMap(p.doc.ByUUID)
+}
+
 var everySchema = &kixx.Schema[*Every, int64]{
 	Name: "every",
 	Fields: []kixx.Field{
@@ -468,8 +577,26 @@ var everySchema = &kixx.Schema[*Every, int64]{
 		{Name: "ByBool", Type: "map[bool]struct{W float64; H float64; Inner *^1; Marks map[string]time}"},
 		{Name: "ByStatus", Type: "map[string][]int16"},
 		{Name: "Deep", Type: "map[string]map[string]*struct{W float64; H float64; Inner *^1; Marks map[string]time}"},
+		{Name: "Any", Type: "any"},
+		{Name: "Anys", Type: "map[string]any"},
+		{Name: "Complex", Type: "complex128"},
+		{Name: "Addr", Type: "text"},
+		{Name: "Net", Type: "*text"},
+		{Name: "Big", Type: "text"},
+		{Name: "Bigs", Type: "[]*text"},
+		{Name: "URL", Type: "binary"},
+		{Name: "Null", Type: "struct{Int64 int64; Valid bool}"},
+		{Name: "Inline", Type: "struct{A int; B []string}"},
+		{Name: "Set", Type: "map[string]struct{}"},
+		{Name: "PtrPtr", Type: "**int"},
+		{Name: "PtrList", Type: "*[]int"},
+		{Name: "PtrMap", Type: "*map[string]int8"},
+		{Name: "PtrAny", Type: "*any"},
+		{Name: "ByAddr", Type: "map[text][]int"},
+		{Name: "ByTime", Type: "map[time]bool"},
+		{Name: "ByUUID", Type: "map[uuid]string"},
 	},
-	Indexes:   []*kixx.Index{everyByLevel, everyByBool, everyByInt, everyByInt8, everyByUint, everyByUint64, everyByFloat32, everyByStatus, everyByWhen, everyByTook, everyByBytes, everyByPtrInt, everyByPtrTime, everyByInts, everyByStatusWhen},
+	Indexes:   []*kixx.Index{everyByLevel, everyByBool, everyByInt, everyByInt8, everyByUint, everyByUint64, everyByFloat32, everyByStatus, everyByWhen, everyByTook, everyByBytes, everyByPtrInt, everyByPtrTime, everyByInts, everyByAddr, everyByStatusWhen},
 	Partial:   true,
 	New:       func() *Every { return new(Every) },
 	Key:       func(ev *Every) int64 { return ev.ID },
@@ -500,6 +627,7 @@ var everyByBytes = &kixx.Index{Name: "Bytes", Of: "Bytes bytes"}
 var everyByPtrInt = &kixx.Index{Name: "PtrInt", Of: "PtrInt int optional"}
 var everyByPtrTime = &kixx.Index{Name: "PtrTime", Of: "PtrTime time optional desc", Desc: true}
 var everyByInts = &kixx.Index{Name: "Ints", Of: "Ints int32 each", Each: true}
+var everyByAddr = &kixx.Index{Name: "Addr", Of: "Addr text"}
 var everyByStatusWhen = &kixx.Index{Name: "StatusWhen", Of: "Status string, When time desc", Desc: true}
 
 // indexEvery adds the index and view entries of ev to e.
@@ -524,6 +652,7 @@ func indexEvery(ev *Every, e *kixx.Entries) {
 	for _, intValue := range ev.Ints {
 		e.Add(everyByInts, ordered.AppendInt(e.Key(), intValue))
 	}
+	e.Add(everyByAddr, ordered.AppendString(e.Key(), gen.Text(ev.Addr)))
 	e.Add(everyByStatusWhen, ordered.AppendTimeDesc(ordered.AppendString(e.Key(), ev.Status), ev.When))
 }
 
@@ -584,6 +713,26 @@ func cloneEvery(ev *Every) *Every {
 			})
 		})
 	})
+	c.Any = gen.CloneAny(ev.Any)
+	c.Anys = gen.CloneMap(ev.Anys, gen.CloneAny)
+	c.Complex = ev.Complex
+	c.Addr = ev.Addr
+	c.Net = gen.ClonePtr(ev.Net)
+	c.Big = gen.CloneText(ev.Big)
+	c.Bigs = gen.CloneSlice(ev.Bigs, func(x *big.Int) *big.Int {
+		return gen.ClonePtrFunc(x, gen.CloneText[big.Int])
+	})
+	c.URL = gen.CloneBinary(ev.URL)
+	c.Null = ev.Null
+	c.Inline = cloneEveryInline(ev.Inline)
+	c.Set = maps.Clone(ev.Set)
+	c.PtrPtr = gen.ClonePtrFunc(ev.PtrPtr, gen.ClonePtr[int])
+	c.PtrList = gen.ClonePtrFunc(ev.PtrList, slices.Clone[[]int])
+	c.PtrMap = gen.ClonePtrFunc(ev.PtrMap, maps.Clone[map[string]int8])
+	c.PtrAny = gen.ClonePtrFunc(ev.PtrAny, gen.CloneAny)
+	c.ByAddr = gen.CloneMap(ev.ByAddr, slices.Clone[[]int])
+	c.ByTime = maps.Clone(ev.ByTime)
+	c.ByUUID = maps.Clone(ev.ByUUID)
 	return c
 }
 
@@ -621,11 +770,31 @@ func canonEvery(ev *Every) {
 		}
 		ev.Deep[k] = x
 	}
+	ev.Any = gen.CanonAny(ev.Any, "Every.Any")
+	for k, x := range ev.Anys {
+		ev.Anys[k] = gen.CanonAny(x, "Every.Anys")
+	}
+	gen.CanonText(&ev.Addr, "Every.Addr")
+	if ev.Net != nil {
+		gen.CanonText(ev.Net, "Every.Net")
+	}
+	gen.CanonText(&ev.Big, "Every.Big")
+	for i := range ev.Bigs {
+		if ev.Bigs[i] != nil {
+			gen.CanonText(ev.Bigs[i], "Every.Bigs")
+		}
+	}
+	gen.CanonBinary(&ev.URL, "Every.URL")
+	if ev.PtrAny != nil {
+		*ev.PtrAny = gen.CanonAny(*ev.PtrAny, "Every.PtrAny")
+	}
+	ev.ByAddr = gen.CanonKeys(ev.ByAddr, gen.CanonText[netip.Addr], "Every.ByAddr")
+	ev.ByTime = gen.CanonKeys(ev.ByTime, gen.CanonTimeKey, "Every.ByTime")
 }
 
 // appendEvery appends ev as it is stored, with the fields that this program does not know.
 func appendEvery(b []byte, ev *Every, u *gen.Unknown) []byte {
-	b = gen.AppendHeader(b, 37, u)
+	b = gen.AppendHeader(b, 55, u)
 	b = msgp.AppendString(b, "ID")
 	b = msgp.AppendInt64(b, ev.ID)
 	b = msgp.AppendString(b, "note")
@@ -781,6 +950,113 @@ func appendEvery(b []byte, ev *Every, u *gen.Unknown) []byte {
 			}
 		}
 	}
+	b = msgp.AppendString(b, "Any")
+	b = gen.AppendAny(b, ev.Any)
+	b = msgp.AppendString(b, "Anys")
+	b = gen.AppendMapHeader(b, ev.Anys == nil, len(ev.Anys))
+	for _, k := range gen.SortedKeys(ev.Anys) {
+		x := ev.Anys[k]
+		b = msgp.AppendString(b, k)
+		b = gen.AppendAny(b, x)
+	}
+	b = msgp.AppendString(b, "Complex")
+	b = gen.AppendComplex(b, ev.Complex)
+	b = msgp.AppendString(b, "Addr")
+	b = gen.AppendText(b, &ev.Addr)
+	b = msgp.AppendString(b, "Net")
+	if ev.Net == nil {
+		b = msgp.AppendNil(b)
+	} else {
+		b = gen.AppendText(b, ev.Net)
+	}
+	b = msgp.AppendString(b, "Big")
+	b = gen.AppendText(b, &ev.Big)
+	b = msgp.AppendString(b, "Bigs")
+	b = gen.AppendListHeader(b, ev.Bigs == nil, len(ev.Bigs))
+	for _, x := range ev.Bigs {
+		if x == nil {
+			b = msgp.AppendNil(b)
+		} else {
+			b = gen.AppendText(b, x)
+		}
+	}
+	b = msgp.AppendString(b, "URL")
+	b = gen.AppendBinary(b, &ev.URL)
+	b = msgp.AppendString(b, "Null")
+	b = appendSqlNullInt64(b, &ev.Null, u.Sub("Null"))
+	b = msgp.AppendString(b, "Inline")
+	b = appendEveryInline(b, &ev.Inline, u.Sub("Inline"))
+	b = msgp.AppendString(b, "Set")
+	b = gen.AppendMapHeader(b, ev.Set == nil, len(ev.Set))
+	for _, k := range gen.SortedKeys(ev.Set) {
+		x := ev.Set[k]
+		b = msgp.AppendString(b, k)
+		b = appendEmpty(b, &x, nil)
+	}
+	b = msgp.AppendString(b, "PtrPtr")
+	if ev.PtrPtr == nil {
+		b = msgp.AppendNil(b)
+	} else {
+		b = msgp.AppendArrayHeader(b, 1)
+		if *ev.PtrPtr == nil {
+			b = msgp.AppendNil(b)
+		} else {
+			b = msgp.AppendInt(b, **ev.PtrPtr)
+		}
+	}
+	b = msgp.AppendString(b, "PtrList")
+	if ev.PtrList == nil {
+		b = msgp.AppendNil(b)
+	} else {
+		b = msgp.AppendArrayHeader(b, 1)
+		b = gen.AppendListHeader(b, (*ev.PtrList) == nil, len((*ev.PtrList)))
+		for _, x := range *ev.PtrList {
+			b = msgp.AppendInt(b, x)
+		}
+	}
+	b = msgp.AppendString(b, "PtrMap")
+	if ev.PtrMap == nil {
+		b = msgp.AppendNil(b)
+	} else {
+		b = msgp.AppendArrayHeader(b, 1)
+		b = gen.AppendMapHeader(b, (*ev.PtrMap) == nil, len((*ev.PtrMap)))
+		for _, k := range gen.SortedKeys((*ev.PtrMap)) {
+			x := (*ev.PtrMap)[k]
+			b = msgp.AppendString(b, k)
+			b = msgp.AppendInt8(b, x)
+		}
+	}
+	b = msgp.AppendString(b, "PtrAny")
+	if ev.PtrAny == nil {
+		b = msgp.AppendNil(b)
+	} else {
+		b = msgp.AppendArrayHeader(b, 1)
+		b = gen.AppendAny(b, *ev.PtrAny)
+	}
+	b = msgp.AppendString(b, "ByAddr")
+	b = gen.AppendMapHeader(b, ev.ByAddr == nil, len(ev.ByAddr))
+	for _, k := range gen.SortedTexts(ev.ByAddr) {
+		x := ev.ByAddr[k]
+		b = gen.AppendText(b, &k)
+		b = gen.AppendListHeader(b, x == nil, len(x))
+		for _, x2 := range x {
+			b = msgp.AppendInt(b, x2)
+		}
+	}
+	b = msgp.AppendString(b, "ByTime")
+	b = gen.AppendMapHeader(b, ev.ByTime == nil, len(ev.ByTime))
+	for _, k := range gen.SortedTimes(ev.ByTime) {
+		x := ev.ByTime[k]
+		b = gen.AppendTime(b, k)
+		b = msgp.AppendBool(b, x)
+	}
+	b = msgp.AppendString(b, "ByUUID")
+	b = gen.AppendMapHeader(b, ev.ByUUID == nil, len(ev.ByUUID))
+	for _, k := range gen.SortedUUIDs(ev.ByUUID) {
+		x := ev.ByUUID[k]
+		b = gen.AppendUUID(b, k)
+		b = msgp.AppendString(b, x)
+	}
 	return gen.AppendUnknown(b, u)
 }
 
@@ -882,6 +1158,52 @@ func readEvery(ev *Every, b []byte, u *gen.Unknown) ([]byte, error) {
 					}))
 				})
 			})
+		case "Any":
+			ev.Any, b, err = gen.ReadAny(b)
+		case "Anys":
+			ev.Anys, b, err = gen.ReadMap(b, gen.ReadString[string], gen.ReadAny)
+		case "Complex":
+			ev.Complex, b, err = gen.ReadComplex[complex128](b)
+		case "Addr":
+			ev.Addr, b, err = gen.ReadText[netip.Addr](b)
+		case "Net":
+			ev.Net, b, err = gen.ReadPtr(b, gen.ReadText[netip.Prefix])
+		case "Big":
+			ev.Big, b, err = gen.ReadText[big.Int](b)
+		case "Bigs":
+			ev.Bigs, b, err = gen.ReadSlice(b, func(b []byte) (*big.Int, []byte, error) {
+				return gen.ReadPtr(b, gen.ReadText[big.Int])
+			})
+		case "URL":
+			ev.URL, b, err = gen.ReadBinary[url.URL](b)
+		case "Null":
+			b, err = readSqlNullInt64(&ev.Null, b, u.At("Null"))
+		case "Inline":
+			b, err = readEveryInline(&ev.Inline, b, u.At("Inline"))
+		case "Set":
+			ev.Set, b, err = gen.ReadMap(b, gen.ReadString[string], gen.Value(readEmpty))
+		case "PtrPtr":
+			ev.PtrPtr, b, err = gen.ReadBoxed(b, func(b []byte) (*int, []byte, error) {
+				return gen.ReadPtr(b, gen.ReadInt[int])
+			})
+		case "PtrList":
+			ev.PtrList, b, err = gen.ReadBoxed(b, func(b []byte) ([]int, []byte, error) {
+				return gen.ReadScalars(b, gen.ReadInt[int])
+			})
+		case "PtrMap":
+			ev.PtrMap, b, err = gen.ReadBoxed(b, func(b []byte) (map[string]int8, []byte, error) {
+				return gen.ReadMap(b, gen.ReadString[string], gen.ReadInt[int8])
+			})
+		case "PtrAny":
+			ev.PtrAny, b, err = gen.ReadBoxed(b, gen.ReadAny)
+		case "ByAddr":
+			ev.ByAddr, b, err = gen.ReadMap(b, gen.ReadText[netip.Addr], func(b []byte) ([]int, []byte, error) {
+				return gen.ReadScalars(b, gen.ReadInt[int])
+			})
+		case "ByTime":
+			ev.ByTime, b, err = gen.ReadMap(b, gen.ReadTime, gen.ReadBool[bool])
+		case "ByUUID":
+			ev.ByUUID, b, err = gen.ReadMap(b, gen.ReadUUID[UUID], gen.ReadString[string])
 		default:
 			b, err = u.Keep(name, b)
 		}
@@ -962,6 +1284,62 @@ func mergeEvery(m *gen.Merger, ev, base, mine *Every) {
 				return gen.EqualPtr(*x, *y, equalDims)
 			})
 		})
+	}, nil)
+	gen.MergeFunc(m, "Any", &ev.Any, &base.Any, &mine.Any, func(x, y *any) bool {
+		return gen.EqualAny(*x, *y)
+	}, nil)
+	gen.MergeFunc(m, "Anys", &ev.Anys, &base.Anys, &mine.Anys, func(x, y *map[string]any) bool {
+		return gen.EqualMap(*x, *y, func(x, y *any) bool {
+			return gen.EqualAny(*x, *y)
+		})
+	}, nil)
+	gen.MergeFunc(m, "Complex", &ev.Complex, &base.Complex, &mine.Complex, gen.EqualComplex[complex128], nil)
+	gen.MergeFunc(m, "Addr", &ev.Addr, &base.Addr, &mine.Addr, gen.EqualText[netip.Addr], nil)
+	gen.MergeFunc(m, "Net", &ev.Net, &base.Net, &mine.Net, func(x, y **netip.Prefix) bool {
+		return gen.EqualPtr(*x, *y, gen.EqualText[netip.Prefix])
+	}, nil)
+	gen.MergeFunc(m, "Big", &ev.Big, &base.Big, &mine.Big, gen.EqualText[big.Int], nil)
+	gen.MergeFunc(m, "Bigs", &ev.Bigs, &base.Bigs, &mine.Bigs, func(x, y *[]*big.Int) bool {
+		return gen.EqualSlice(*x, *y, func(x, y **big.Int) bool {
+			return gen.EqualPtr(*x, *y, gen.EqualText[big.Int])
+		})
+	}, nil)
+	gen.MergeFunc(m, "URL", &ev.URL, &base.URL, &mine.URL, gen.EqualBinary[url.URL], nil)
+	gen.MergeStruct(m, "Null", &ev.Null, &base.Null, &mine.Null, mergeSqlNullInt64)
+	gen.MergeStruct(m, "Inline", &ev.Inline, &base.Inline, &mine.Inline, mergeEveryInline)
+	gen.MergeFunc(m, "Set", &ev.Set, &base.Set, &mine.Set, func(x, y *map[string]struct{}) bool {
+		return gen.EqualMap(*x, *y, equalEmpty)
+	}, nil)
+	gen.MergeFunc(m, "PtrPtr", &ev.PtrPtr, &base.PtrPtr, &mine.PtrPtr, func(x, y ***int) bool {
+		return gen.EqualPtr(*x, *y, func(x, y **int) bool {
+			return gen.EqualPtr(*x, *y, gen.Equal[int])
+		})
+	}, nil)
+	gen.MergeFunc(m, "PtrList", &ev.PtrList, &base.PtrList, &mine.PtrList, func(x, y **[]int) bool {
+		return gen.EqualPtr(*x, *y, func(x, y *[]int) bool {
+			return gen.EqualSlice(*x, *y, gen.Equal[int])
+		})
+	}, nil)
+	gen.MergeFunc(m, "PtrMap", &ev.PtrMap, &base.PtrMap, &mine.PtrMap, func(x, y **map[string]int8) bool {
+		return gen.EqualPtr(*x, *y, func(x, y *map[string]int8) bool {
+			return gen.EqualMap(*x, *y, gen.Equal[int8])
+		})
+	}, nil)
+	gen.MergeFunc(m, "PtrAny", &ev.PtrAny, &base.PtrAny, &mine.PtrAny, func(x, y **any) bool {
+		return gen.EqualPtr(*x, *y, func(x, y *any) bool {
+			return gen.EqualAny(*x, *y)
+		})
+	}, nil)
+	gen.MergeFunc(m, "ByAddr", &ev.ByAddr, &base.ByAddr, &mine.ByAddr, func(x, y *map[netip.Addr][]int) bool {
+		return gen.EqualMap(*x, *y, func(x, y *[]int) bool {
+			return gen.EqualSlice(*x, *y, gen.Equal[int])
+		})
+	}, nil)
+	gen.MergeFunc(m, "ByTime", &ev.ByTime, &base.ByTime, &mine.ByTime, func(x, y *map[time.Time]bool) bool {
+		return gen.EqualMap(*x, *y, gen.Equal[bool])
+	}, nil)
+	gen.MergeFunc(m, "ByUUID", &ev.ByUUID, &base.ByUUID, &mine.ByUUID, func(x, y *map[UUID]string) bool {
+		return gen.EqualMap(*x, *y, gen.Equal[string])
 	}, nil)
 }
 
@@ -1056,6 +1434,114 @@ func equalDims(x, y *Dims) bool {
 		gen.EqualMap(x.Marks, y.Marks, gen.EqualTime)
 }
 
+// appendSqlNullInt64 appends v as it is stored, with the fields that this program does not know.
+func appendSqlNullInt64(b []byte, v *sql.NullInt64, u *gen.Unknown) []byte {
+	b = gen.AppendHeader(b, 2, u)
+	b = msgp.AppendString(b, "Int64")
+	b = msgp.AppendInt64(b, v.Int64)
+	b = msgp.AppendString(b, "Valid")
+	b = msgp.AppendBool(b, v.Valid)
+	return gen.AppendUnknown(b, u)
+}
+
+// readSqlNullInt64 reads v, which is new, from the beginning of b and returns what comes after it.
+func readSqlNullInt64(v *sql.NullInt64, b []byte, u *gen.Unknown) ([]byte, error) {
+	return gen.ReadFields(b, func(name, b []byte) (_ []byte, err error) {
+		switch string(name) {
+		case "Int64":
+			v.Int64, b, err = gen.ReadInt[int64](b)
+		case "Valid":
+			v.Valid, b, err = gen.ReadBool[bool](b)
+		default:
+			b, err = u.Keep(name, b)
+		}
+		return b, err
+	})
+}
+
+// mergeSqlNullInt64 changes v, which is stored, by what mine has changed since base.
+func mergeSqlNullInt64(m *gen.Merger, v, base, mine *sql.NullInt64) {
+	gen.MergeValue(m, "Int64", &v.Int64, &base.Int64, &mine.Int64, nil)
+	gen.MergeValue(m, "Valid", &v.Valid, &base.Valid, &mine.Valid, nil)
+}
+
+// cloneEveryInline returns a copy that shares nothing with v.
+func cloneEveryInline(v struct {
+	A int
+	B []string
+}) struct {
+	A int
+	B []string
+} {
+	v.B = slices.Clone(v.B)
+	return v
+}
+
+// appendEveryInline appends v as it is stored, with the fields that this program does not know.
+func appendEveryInline(b []byte, v *struct {
+	A int
+	B []string
+}, u *gen.Unknown) []byte {
+	b = gen.AppendHeader(b, 2, u)
+	b = msgp.AppendString(b, "A")
+	b = msgp.AppendInt(b, v.A)
+	b = msgp.AppendString(b, "B")
+	b = gen.AppendListHeader(b, v.B == nil, len(v.B))
+	for _, x := range v.B {
+		b = msgp.AppendString(b, x)
+	}
+	return gen.AppendUnknown(b, u)
+}
+
+// readEveryInline reads v, which is new, from the beginning of b and returns what comes after it.
+func readEveryInline(v *struct {
+	A int
+	B []string
+}, b []byte, u *gen.Unknown) ([]byte, error) {
+	return gen.ReadFields(b, func(name, b []byte) (_ []byte, err error) {
+		switch string(name) {
+		case "A":
+			v.A, b, err = gen.ReadInt[int](b)
+		case "B":
+			v.B, b, err = gen.ReadScalars(b, gen.ReadString[string])
+		default:
+			b, err = u.Keep(name, b)
+		}
+		return b, err
+	})
+}
+
+// mergeEveryInline changes v, which is stored, by what mine has changed since base.
+func mergeEveryInline(m *gen.Merger, v, base, mine *struct {
+	A int
+	B []string
+}) {
+	gen.MergeValue(m, "A", &v.A, &base.A, &mine.A, nil)
+	gen.MergeSlice(m, "B", &v.B, &base.B, &mine.B, nil)
+}
+
+// appendEmpty appends v as it is stored, with the fields that this program does not know.
+func appendEmpty(b []byte, v *struct{}, u *gen.Unknown) []byte {
+	b = gen.AppendHeader(b, 0, u)
+	return gen.AppendUnknown(b, u)
+}
+
+// readEmpty reads v, which is new, from the beginning of b and returns what comes after it.
+func readEmpty(v *struct{}, b []byte, u *gen.Unknown) ([]byte, error) {
+	return gen.ReadFields(b, func(name, b []byte) (_ []byte, err error) {
+		switch string(name) {
+		default:
+			b, err = u.Keep(name, b)
+		}
+		return b, err
+	})
+}
+
+// equalEmpty reports whether x and y are stored as the same bytes.
+func equalEmpty(x, y *struct{}) bool {
+	return true
+}
+
 // If this does not compile, Every has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = Every(struct {
@@ -1096,8 +1582,29 @@ func _() {
 		ByBool   map[bool]Dims
 		ByStatus map[Status][]Level
 		Deep     map[string]map[string]*Dims
-		Skipped  string
-		hidden   int
+		Any      any
+		Anys     map[string]any
+		Complex  complex128
+		Addr     netip.Addr
+		Net      *netip.Prefix
+		Big      big.Int
+		Bigs     []*big.Int
+		URL      url.URL
+		Null     sql.NullInt64
+		Inline   struct {
+			A int
+			B []string
+		}
+		Set     map[string]struct{}
+		PtrPtr  **int
+		PtrList *[]int
+		PtrMap  *map[string]int8
+		PtrAny  *any
+		ByAddr  map[netip.Addr][]int
+		ByTime  map[time.Time]bool
+		ByUUID  map[UUID]string
+		Skipped string
+		hidden  int
 	}{})
 }
 
@@ -1109,5 +1616,13 @@ func _() {
 		Inner *Dims
 		Marks map[string]time.Time
 		loose int
+	}{})
+}
+
+// If this does not compile, NullInt64 has changed since its code was generated: run go generate, or kixxgen.
+func _() {
+	_ = sql.NullInt64(struct {
+		Int64 int64
+		Valid bool
 	}{})
 }

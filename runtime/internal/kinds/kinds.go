@@ -3,10 +3,14 @@ package kinds
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
+	"net/netip"
+	"net/url"
 	"time"
 
 	kixx "github.com/kixxgen/kixxgen/runtime"
@@ -112,6 +116,28 @@ type Every struct {
 	ByBool   map[bool]Dims `json:"-"` // which encoding/json does not know
 	ByStatus map[Status][]Level
 	Deep     map[string]map[string]*Dims
+
+	Any     any
+	Anys    map[string]any
+	Complex complex128 `json:"-"`
+	Addr    netip.Addr `kixx:"index"`
+	Net     *netip.Prefix
+	Big     big.Int
+	Bigs    []*big.Int
+	URL     url.URL
+	Null    sql.NullInt64
+	Inline  struct {
+		A int
+		B []string
+	}
+	Set     map[string]struct{}
+	PtrPtr  **int
+	PtrList *[]int
+	PtrMap  *map[string]int8
+	PtrAny  *any
+	ByAddr  map[netip.Addr][]int
+	ByTime  map[time.Time]bool `json:"-"`
+	ByUUID  map[UUID]string
 
 	Skipped string `kixx:"-" json:"-"`
 	hidden  int    `kixx:"-"`
