@@ -7,20 +7,31 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/load"
 	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/output"
 )
 
 // checkCommand is kixxgen check [packages].
-type checkCommand struct{ selection }
+type checkCommand struct {
+	selection
+	messages
+}
 
 // Run prints a unified diff for each file that is stale, missing, or should not be there.
 func (c *checkCommand) Run(env environment) error {
-	changes, err := c.plan(env)
+	changes, err := c.plan(env, c.messages)
 	if err != nil || len(changes) == 0 {
 		return err
 	}
 	for _, change := range changes {
 		env.stdout.Write(unified(env.dir, change))
+	}
+	if c.messages.of(env) == "github" {
+		var stale load.Problems
+		for _, change := range changes {
+			stale = append(stale, load.Problem{File: change.Path, Text: "is stale; run kixxgen"})
+		}
+		c.messages.print(env, stale, false)
 	}
 	what := "file is stale"
 	if len(changes) > 1 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -18,11 +17,14 @@ type selection struct {
 }
 
 // generateCommand is kixxgen [packages].
-type generateCommand struct{ selection }
+type generateCommand struct {
+	selection
+	messages
+}
 
 // Run writes the files that are stale, all of them or none.
 func (c *generateCommand) Run(env environment) error {
-	changes, err := c.plan(env)
+	changes, err := c.plan(env, c.messages)
 	if err != nil {
 		return err
 	}
@@ -34,7 +36,7 @@ func (c *generateCommand) Run(env environment) error {
 
 // plan loads the packages, renders their files and returns which of those on disk must change. Mistakes and notes are
 // printed.
-func (s *selection) plan(env environment) ([]output.Change, error) {
+func (s *selection) plan(env environment, m messages) ([]output.Change, error) {
 	patterns := s.Packages
 	if len(patterns) == 0 {
 		patterns = []string{"."}
@@ -46,9 +48,9 @@ func (s *selection) plan(env environment) ([]output.Change, error) {
 	}
 	result, err := load.Load(env.ctx, load.Config{Dir: env.dir, Patterns: patterns, Tags: s.Tags, GOOS: s.GOOS})
 	if err != nil {
-		return nil, report(env, err)
+		return nil, m.report(env, err)
 	}
-	fmt.Fprint(env.stderr, notes(result.Notes.Format(env.dir)))
+	m.notes(env, result.Notes)
 	var wants []output.Directory
 	for _, p := range result.Packages {
 		want := output.Directory{Path: p.Dir, Keep: p.Keep, Files: map[string][]byte{}}
@@ -71,26 +73,7 @@ func (s *selection) plan(env environment) ([]output.Change, error) {
 	}
 	changes, err := output.Plan(wants)
 	if err != nil {
-		return nil, report(env, err)
+		return nil, m.report(env, err)
 	}
 	return changes, nil
-}
-
-// report prints the problems in err, as go vet does, and returns the error to exit with.
-func report(env environment, err error) error {
-	var problems load.Problems
-	if errors.As(err, &problems) {
-		fmt.Fprint(env.stderr, problems.Format(env.dir))
-		return &exit{exitInput, nil}
-	}
-	return &exit{exitInput, err}
-}
-
-// notes marks each line as a note.
-func notes(lines string) string {
-	var b strings.Builder
-	for line := range strings.Lines(lines) {
-		b.WriteString("note: " + line)
-	}
-	return b.String()
 }

@@ -2,8 +2,8 @@
 //
 // Usage:
 //
-//	kixxgen [--tags LIST] [--goos OS] [packages]
-//	kixxgen check [--tags LIST] [--goos OS] [packages]
+//	kixxgen [--tags LIST] [--goos OS] [--format FORMAT] [packages]
+//	kixxgen check [--tags LIST] [--goos OS] [--format FORMAT] [packages]
 //	kixxgen data stats|get|query|dump|load|compact|verify|repair|backup|restore DIR …
 //	kixxgen version
 //
@@ -75,6 +75,17 @@
 // time. The package need not build: generated files may be missing, stale or full of conflict markers, and other code may
 // call methods that do not exist yet. Run go generate without GOOS in the environment, or go builds the tool itself for
 // that system; --goos says for which one to generate.
+//
+// # Messages
+//
+// All mistakes are printed in one run, sorted, as go vet prints them, and what a user should know, and may be right, as a note:
+//
+//	item.go:14:28: unknown option "indx"; did you mean "index"?
+//	note: dims.go:6:24: field A: option "index" has no effect in Dims, which is nested; …
+//
+// Columns are counted in bytes. On a terminal the line of the source follows, with a caret under the column; --format=caret
+// has that anywhere, --format=text nowhere. With --format=github they are annotations, which a workflow of GitHub shows in
+// the changed files. Colours are for terminals, and not if NO_COLOR is set.
 //
 // # Directives
 //
@@ -297,6 +308,8 @@ type environment struct {
 	dir            string // absolute; patterns and printed paths are relative to it
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	getenv         func(string) string
+	display        display
 }
 
 // commands are the subcommands, each in the file of its name.
@@ -315,7 +328,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kixxgen:", err)
 		os.Exit(exitInput)
 	}
-	status := run(environment{ctx, dir, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	status := run(environment{ctx, dir, os.Stdin, os.Stdout, os.Stderr, os.Getenv, displayOf(os.Stdout, os.Stderr, os.Getenv)}, os.Args[1:])
 	stop()
 	os.Exit(status)
 }
