@@ -34,16 +34,15 @@ func (c *generateCommand) Run(env environment) error {
 	return nil
 }
 
-// plan loads the packages, renders their files and returns which of those on disk must change. Mistakes and notes are
-// printed.
-func (s *selection) plan(env environment, m messages) ([]output.Change, error) {
+// load loads the packages. Mistakes and notes are printed.
+func (s *selection) load(env environment, m messages) (*load.Result, error) {
 	patterns := s.Packages
 	if len(patterns) == 0 {
 		patterns = []string{"."}
 	}
 	for _, p := range patterns {
 		if strings.HasPrefix(p, "-") {
-			return nil, &exit{exitUsage, fmt.Errorf("unknown flag %s", p)}
+			return nil, usage("unknown flag %s", p)
 		}
 	}
 	result, err := load.Load(env.ctx, load.Config{Dir: env.dir, Patterns: patterns, Tags: s.Tags, GOOS: s.GOOS})
@@ -51,6 +50,15 @@ func (s *selection) plan(env environment, m messages) ([]output.Change, error) {
 		return nil, m.report(env, err)
 	}
 	m.notes(env, result.Notes)
+	return result, nil
+}
+
+// plan loads the packages, renders their files and returns which of those on disk must change.
+func (s *selection) plan(env environment, m messages) ([]output.Change, error) {
+	result, err := s.load(env, m)
+	if err != nil {
+		return nil, err
+	}
 	var wants []output.Directory
 	for _, p := range result.Packages {
 		want := output.Directory{Path: p.Dir, Keep: p.Keep, Files: map[string][]byte{}}

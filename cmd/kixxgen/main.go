@@ -4,6 +4,7 @@
 //
 //	kixxgen [--tags LIST] [--goos OS] [--format FORMAT] [packages]
 //	kixxgen check [--tags LIST] [--goos OS] [--format FORMAT] [packages]
+//	kixxgen describe [--tags LIST] [--goos OS] [--format table|json|mermaid|sql] [packages]
 //	kixxgen data stats|get|query|dump|load|compact|verify|repair|backup|restore DIR …
 //	kixxgen version
 //
@@ -15,6 +16,8 @@
 // Kixxgen check writes nothing. It exits with 0 if everything is fresh, and with 1 and a diff if not. It needs no build, so
 // that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, both for check
 // and for generating; generating exits with 1 if a file cannot be written.
+//
+// Kixxgen describe shows what the entities of the packages are: see "Descriptions" below.
 //
 // Kixxgen data looks into the files of a database, and works on them, without the code of the application: see "Data" below.
 //
@@ -234,6 +237,30 @@
 // Commit them too: the generated test reads them all with the code of today. The sample of a version that was never released
 // may be deleted, and so may its lines in the schema file.
 //
+// # Descriptions
+//
+// Kixxgen describe shows each entity with the names and types under which its fields are stored, its key, its indexes and views
+// with the methods that they give and the order in which these find documents, its hooks and how it is validated. It names an
+// index that another one makes superfluous, or the key: one that is not unique, has no slice, and whose fields, with their
+// directions, are all or all but the last of the other one; the last one is then neither a slice nor a pointer, since what has
+// no entry there would not be found.
+//
+// With --format mermaid it is a diagram, which GitHub draws from Markdown. With --sql it is what a person would write in its
+// place for PostgreSQL, with comments for what SQL cannot say. With --format json it is for programs:
+//
+//	{"kixxDescription": 1, "entities": [
+//	  {"name": "Item", "package": "example.com/shop/inventory", "stored": "item",
+//	   "key": {"type": "string", "fields": [{"name": "ID", "stored": "id", "goType": "string"}], "methods": ["Get(id string)", …]},
+//	   "revision": "Rev", "created": "CreatedAt",
+//	   "fields": [{"name": "ID", "stored": "id", "type": "string", "goType": "string", "validate": "required"}, …],
+//	   "indexes": [{"name": "Price", "fields": […], "methods": ["QueryByPrice(price float64)", …]}, …],
+//	   "views": […], "hooks": ["BeforeSet"], "validated": true}]}
+//
+// Fields may be added to it; what is there keeps its meaning. A type is what kixx.schema.json has, a goType what the source
+// has. An index may be unique, and may be superfluous, with the other one as by and a sentence as why; its fields may be
+// descending, each (an entry for each element) and optional (none for nil). A field that is a struct, or has them as elements,
+// has their fields.
+//
 // # Data
 //
 // The commands of kixxgen data work on the database in a directory:
@@ -316,6 +343,7 @@ type environment struct {
 type commands struct {
 	Generate generateCommand `cmd:"" default:"withargs" help:"Write the generated files of the packages (the default command)."`
 	Check    checkCommand    `cmd:"" help:"Exit with 1 and a diff if a generated file is stale; write nothing."`
+	Describe describeCommand `cmd:"" help:"Show entities, fields, indexes and views: as a table, JSON, a diagram, or SQL."`
 	Data     dataCommands    `cmd:"" help:"Look into the files of a database, and work on them."`
 	Version  versionCommand  `cmd:"" help:"Print the version of kixxgen."`
 }
