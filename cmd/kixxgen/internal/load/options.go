@@ -32,7 +32,7 @@ type fieldTag struct {
 	options  []option
 	validate bool
 	rules    string // of the validate tag
-	merge    word // of merge=…: "max", where it stands
+	merge    word   // of merge=…: "max", where it stands
 }
 
 // tagOptions are the options of a kixx tag.
