@@ -12,14 +12,22 @@ import (
 )
 
 // checkCommand is kixxgen check [packages].
-type checkCommand struct {
-	selection
-	messages
+type checkCommand struct{ outcome }
+
+// Help is shown by --help.
+func (*checkCommand) Help() string {
+	return `It writes nothing, needs no build, and exits with 0 if all is fresh, 1 and a diff if not, 2 if it is called in a wrong
+way, and 3 if the packages have mistakes. So it can be the first step of a CI job.
+
+    kixxgen check ./...
+    kixxgen check --format=github --docs README.md ./...
+
+What it asks for is made by kixxgen with the same packages and files.`
 }
 
 // Run prints a unified diff for each file that is stale, missing, or should not be there.
 func (c *checkCommand) Run(env environment) error {
-	changes, err := c.plan(env, c.messages)
+	changes, err := c.plan(env)
 	if err != nil || len(changes) == 0 {
 		return err
 	}
@@ -37,7 +45,11 @@ func (c *checkCommand) Run(env environment) error {
 	if len(changes) > 1 {
 		what = "files are stale"
 	}
-	return &exit{exitStale, fmt.Errorf("%d %s; run kixxgen", len(changes), what)}
+	again := "kixxgen"
+	for _, name := range c.Docs {
+		again += " --docs " + name
+	}
+	return &exit{exitStale, fmt.Errorf("%d %s; run %s", len(changes), what, again)}
 }
 
 // unified returns a change as a unified diff. Paths inside dir are relative to it.
@@ -54,5 +66,5 @@ func unified(dir string, c output.Change) []byte {
 	if c.New == nil {
 		to = "/dev/null"
 	}
-	return diff.Diff(from, bytes.ReplaceAll(c.Old, []byte("\r\n"), []byte("\n")), to, c.New)
+	return diff.Diff(from, bytes.ReplaceAll(c.Old, []byte("\r\n"), []byte("\n")), to, bytes.ReplaceAll(c.New, []byte("\r\n"), []byte("\n")))
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
+	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/describe"
 	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/load"
 	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/output"
 	"github.com/kixxgen/kixxgen/templates"
@@ -16,15 +20,32 @@ type selection struct {
 	Packages []string `arg:"" optional:"" help:"Packages, as for go build; the one in the working directory if there are none."`
 }
 
-// generateCommand is kixxgen [packages].
-type generateCommand struct {
+// outcome says which files the packages are held against. Generating and checking have the same, so that one makes what the
+// other asks for.
+type outcome struct {
 	selection
 	messages
+	Docs []string `help:"Markdown file in which to keep a description between the lines <!-- kixxgen:begin --> and <!-- kixxgen:end -->." placeholder:"FILE"`
+}
+
+// generateCommand is kixxgen [packages].
+type generateCommand struct{ outcome }
+
+// Help is shown by --help.
+func (*generateCommand) Help() string {
+	return `For each struct with the comment //kixx:entity a file is written beside it, all of them or none. The manual has the
+annotations: go doc github.com/kixxgen/kixxgen/cmd/kixxgen.
+
+    kixxgen
+    kixxgen ./...
+    kixxgen --docs README.md ./...
+
+A package that is called as a command is named by its path: kixxgen ./check.`
 }
 
 // Run writes the files that are stale, all of them or none.
 func (c *generateCommand) Run(env environment) error {
-	changes, err := c.plan(env, c.messages)
+	changes, err := c.plan(env)
 	if err != nil {
 		return err
 	}
@@ -53,9 +74,10 @@ func (s *selection) load(env environment, m messages) (*load.Result, error) {
 	return result, nil
 }
 
-// plan loads the packages, renders their files and returns which of those on disk must change.
-func (s *selection) plan(env environment, m messages) ([]output.Change, error) {
-	result, err := s.load(env, m)
+// plan loads the packages, renders their files and returns which of those on disk must change. Mistakes and notes are
+// printed.
+func (o *outcome) plan(env environment) ([]output.Change, error) {
+	result, err := o.load(env, o.messages)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +103,36 @@ func (s *selection) plan(env environment, m messages) ([]output.Change, error) {
 	}
 	changes, err := output.Plan(wants)
 	if err != nil {
-		return nil, m.report(env, err)
+		return nil, o.report(env, err)
+	}
+	edits, err := o.docs(env, result)
+	return append(changes, edits...), err
+}
+
+// docs returns which files of documentation must change. What is wrong with their markers is printed.
+func (o *outcome) docs(env environment, result *load.Result) ([]output.Change, error) {
+	d := describe.New(models(result))
+	var changes []output.Change
+	var problems load.Problems
+	for _, name := range o.Docs {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(env.dir, name)
+		}
+		edits, err := output.Edit(name, d.Docs)
+		var wrong *describe.DocsError
+		var failed *fs.PathError
+		switch {
+		case errors.As(err, &wrong):
+			problems = append(problems, load.Problem{File: name, Line: wrong.Line, Text: wrong.Text})
+		case errors.As(err, &failed):
+			problems = append(problems, load.Problem{File: name, Text: failed.Err.Error()})
+		case err != nil:
+			return nil, err
+		}
+		changes = append(changes, edits...)
+	}
+	if problems != nil {
+		return nil, o.report(env, problems)
 	}
 	return changes, nil
 }

@@ -2,8 +2,8 @@
 //
 // Usage:
 //
-//	kixxgen [--tags LIST] [--goos OS] [--format FORMAT] [packages]
-//	kixxgen check [--tags LIST] [--goos OS] [--format FORMAT] [packages]
+//	kixxgen [--tags LIST] [--goos OS] [--format text|caret|github] [--docs FILE] [packages]
+//	kixxgen check [--tags LIST] [--goos OS] [--format text|caret|github] [--docs FILE] [packages]
 //	kixxgen describe [--tags LIST] [--goos OS] [--format table|json|mermaid|sql] [packages]
 //	kixxgen data stats|get|query|dump|load|compact|verify|repair|backup|restore DIR …
 //	kixxgen version
@@ -256,10 +256,19 @@
 //	   "indexes": [{"name": "Price", "fields": […], "methods": ["QueryByPrice(price float64)", …]}, …],
 //	   "views": […], "hooks": ["BeforeSet"], "validated": true}]}
 //
-// Fields may be added to it; what is there keeps its meaning. A type is what kixx.schema.json has, a goType what the source
+// Its fields may become more; what is there keeps its meaning. A type is what kixx.schema.json has, a goType what the source
 // has. An index may be unique, and may be superfluous, with the other one as by and a sentence as why; its fields may be
 // descending, each (an entry for each element) and optional (none for nil). A field that is a struct, or has them as elements,
 // has their fields.
+//
+// A file of documentation keeps a description between two lines:
+//
+//	<!-- kixxgen:begin -->
+//	<!-- kixxgen:end -->
+//
+// Kixxgen --docs README.md ./... writes the diagram of the packages between them, together with the generated files, and kixxgen
+// check --docs README.md ./... says whether it is fresh. The first line may name another form, and entities: <!-- kixxgen:begin
+// table Item Order -->. Lines in fenced blocks are no such lines.
 //
 // # Data
 //
