@@ -68,7 +68,7 @@ func (s *selection) load(env environment, m messages) (*load.Result, error) {
 	}
 	result, err := load.Load(env.ctx, load.Config{Dir: env.dir, Patterns: patterns, Tags: s.Tags, GOOS: s.GOOS})
 	if err != nil {
-		return nil, m.report(env, err)
+		return nil, m.report(env, s.explained(env, err))
 	}
 	m.notes(env, result.Notes)
 	return result, nil

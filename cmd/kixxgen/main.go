@@ -375,7 +375,7 @@ func run(env environment, args []string) (status int) {
 	exited := -1 // help ends kong before there is a command
 	parser, err := kong.New(&commands{},
 		kong.Name("kixxgen"),
-		kong.Description("Kixxgen generates typed repositories for annotated Go structs. The manual: go doc github.com/kixxgen/kixxgen/cmd/kixxgen"),
+		kong.Description(about),
 		kong.Writers(env.stdout, env.stderr),
 		kong.Exit(func(status int) { exited = status }),
 		kong.Bind(env),
@@ -384,12 +384,12 @@ func run(env environment, args []string) (status int) {
 		fmt.Fprintln(env.stderr, "kixxgen:", err)
 		return exitUsage
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(asked(args))
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(env.stderr, "kixxgen: %s\nRun kixxgen --help for usage.\n", err)
+		fmt.Fprint(env.stderr, misused(parser, err))
 		return exitUsage
 	}
 	err = command.Run(env)

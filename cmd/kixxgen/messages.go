@@ -38,6 +38,10 @@ func (m messages) report(env environment, err error) error {
 		m.print(env, problems, false)
 		return &exit{exitInput, nil}
 	}
+	var e *exit
+	if errors.As(err, &e) {
+		return e
+	}
 	return &exit{exitInput, err}
 }
 

@@ -9,6 +9,13 @@ import (
 // versionCommand is kixxgen version.
 type versionCommand struct{}
 
+// Help is shown by --help.
+func (versionCommand) Help() string {
+	return `It is what a report of a mistake should have.
+
+    kixxgen version`
+}
+
 // Run prints the version of the module that the command was built from.
 func (versionCommand) Run(env environment) error {
 	version := "(devel)"
