@@ -4,6 +4,7 @@
 //
 //	kixxgen [--tags LIST] [--goos OS] [--format text|caret|github] [--docs FILE] [packages]
 //	kixxgen check [--tags LIST] [--goos OS] [--format text|caret|github] [--docs FILE] [packages]
+//	kixxgen init [--module PATH] [DIR]
 //	kixxgen describe [--tags LIST] [--goos OS] [--format table|json|mermaid|sql] [packages]
 //	kixxgen data stats|get|query|dump|load|compact|verify|repair|backup|restore DIR …
 //	kixxgen version
@@ -17,13 +18,18 @@
 // that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, both for check
 // and for generating; generating exits with 1 if a file cannot be written.
 //
+// Kixxgen init begins an application in a directory without Go files: go.mod if there is none, a struct, a test, a program that
+// runs, and lines for .gitattributes and .gitignore. Below the root of a module, or beside a program, it adds a package. It
+// overwrites nothing: if a file is in the way, none is written, and it exits with 2.
+//
 // Kixxgen describe shows what the entities of the packages are: see "Descriptions" below.
 //
 // Kixxgen data looks into the files of a database, and works on them, without the code of the application: see "Data" below.
 //
 // # An example
 //
-// In a module of your own, get the runtime, and the command as a tool:
+// Kixxgen init makes a small application in the directory of your choice. Or, in a module of your own, get the runtime, and the
+// command as a tool:
 //
 //	go get github.com/kixxgen/kixxgen
 //	go get -tool github.com/kixxgen/kixxgen/cmd/kixxgen
@@ -352,6 +358,7 @@ type environment struct {
 type commands struct {
 	Generate generateCommand `cmd:"" default:"withargs" help:"Write the generated files of the packages (the default command)."`
 	Check    checkCommand    `cmd:"" help:"Exit with 1 and a diff if a generated file is stale; write nothing."`
+	Init     initCommand     `cmd:"" help:"Begin an application that runs, or add a package to a module."`
 	Describe describeCommand `cmd:"" help:"Show entities, fields, indexes and views: as a table, JSON, a diagram, or SQL."`
 	Data     dataCommands    `cmd:"" help:"Look into the files of a database, and work on them."`
 	Version  versionCommand  `cmd:"" help:"Print the version of kixxgen."`

@@ -113,6 +113,9 @@ func Edit(path string, edit func(old []byte) ([]byte, error)) ([]Change, error) 
 	return []Change{{Path: path, Old: old, New: content, mode: info.Mode().Perm()}}, nil
 }
 
+// Made returns the change of a file that is not there.
+func Made(path string, content []byte) Change { return Change{Path: path, New: content, mode: 0o666} }
+
 // read returns the content of a file, nil if it is not there, and its permissions.
 func read(path string) ([]byte, fs.FileMode, error) {
 	info, err := os.Lstat(path)
