@@ -15,8 +15,8 @@
 // removed.
 //
 // Kixxgen check writes nothing. It exits with 0 if everything is fresh, and with 1 and a diff if not. It needs no build, so
-// that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, both for check
-// and for generating; generating exits with 1 if a file cannot be written.
+// that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, whatever the
+// command; generating and init exit with 1 if a file cannot be written, or the module not be fetched.
 //
 // Kixxgen init begins an application in a directory without Go files: go.mod if there is none, a struct, a test, a program that
 // runs, and lines for .gitattributes and .gitignore. Below the root of a module, or beside a program, it adds a package. It

@@ -63,7 +63,8 @@ type Field struct {
 	Default  string   `json:"default,omitempty"`
 	Fields   []*Field `json:"fields,omitempty"` // of the struct that it is, or that its elements are; not where that is inside of itself
 
-	is *templates.Type
+	is    *templates.Type
+	inner string // name of the struct that has Fields
 }
 
 // An Index finds documents by the values of fields, in their order and then in that of the keys.

@@ -84,8 +84,7 @@ func (m *mermaid) entity(e *Entity) {
 // inside draws the structs that are fields of box, which is in the document of entity, and how many there are of them.
 func (m *mermaid) inside(entity, box string, fields []*Field) {
 	for _, f := range fields {
-		inner := structOf(f.is)
-		if inner == nil {
+		if f.inner == "" {
 			continue
 		}
 		many := "||"
@@ -96,7 +95,7 @@ func (m *mermaid) inside(entity, box string, fields []*Field) {
 			}
 			many = "o|"
 		}
-		name := entity + "_" + word(inner.Type.Name.Name)
+		name := entity + "_" + word(f.inner)
 		fmt.Fprintf(&m.lines, "    %s ||--%s %s : \"%s\"\n", box, many, name, text(f.Stored))
 		if m.drawn[name] || f.Fields == nil {
 			continue

@@ -22,8 +22,14 @@ func (t typer) fields(s *templates.Struct, outer []*templates.Struct) []*Field {
 			Name: path(f), Stored: f.Stored, Type: f.Lines, GoType: t.text(f.Type), is: f.Type,
 			Validate: f.Validate, Merge: f.Merge, Was: f.Was, Default: f.Default,
 		}
-		if inner := structOf(f.Type); inner != nil && !slices.Contains(outer, inner) {
-			d.Fields = t.fields(inner, outer)
+		if inner := structOf(f.Type); inner != nil {
+			d.inner = f.Stored
+			if inner.Type.Name != nil {
+				d.inner = t.text(inner.Type)
+			}
+			if !slices.Contains(outer, inner) {
+				d.Fields = t.fields(inner, outer)
+			}
 		}
 		fields = append(fields, d)
 	}
