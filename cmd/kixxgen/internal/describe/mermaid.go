@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -50,7 +51,7 @@ func (m *mermaid) entity(e *Entity) {
 			marks[f.Name] = append(marks[f.Name], ix.Name)
 		}
 	}
-	m.line("    %s {", box)
+	m.line("    %s {", boxName(box))
 	for _, f := range e.Fields {
 		var kinds, notes []string
 		for _, mark := range marks[f.Name] {
@@ -73,11 +74,11 @@ func (m *mermaid) entity(e *Entity) {
 	m.inside(box, box, e.Fields)
 	for _, v := range e.Views {
 		view := box + word(v.Name)
-		m.line("    %s {", view)
+		m.line("    %s {", boxName(view))
 		m.attribute(v.Key, "key", nil, "")
 		m.attribute(v.Value, "value", nil, "")
 		m.line("    }")
-		fmt.Fprintf(&m.lines, "    %s ||--o{ %s : \"view %s\"\n", box, view, v.Name)
+		fmt.Fprintf(&m.lines, "    %s ||--o{ %s : \"view %s\"\n", boxName(box), boxName(view), v.Name)
 	}
 }
 
@@ -96,18 +97,29 @@ func (m *mermaid) inside(entity, box string, fields []*Field) {
 			many = "o|"
 		}
 		name := entity + "_" + word(f.inner)
-		fmt.Fprintf(&m.lines, "    %s ||--%s %s : \"%s\"\n", box, many, name, text(f.Stored))
+		fmt.Fprintf(&m.lines, "    %s ||--%s %s : \"%s\"\n", boxName(box), many, boxName(name), text(f.Stored))
 		if m.drawn[name] || f.Fields == nil {
 			continue
 		}
 		m.drawn[name] = true
-		m.line("    %s {", name)
+		m.line("    %s {", boxName(name))
 		for _, g := range f.Fields {
 			m.attribute(g.GoType, g.Stored, nil, "")
 		}
 		m.line("    }")
 		m.inside(entity, name, f.Fields)
 	}
+}
+
+// keywords are the words of the language, in which case does not count.
+var keywords = []string{"accdescr", "acctitle", "class", "classdef", "direction", "erdiagram", "many", "one", "only", "optionally", "style", "title", "to", "u", "zero"}
+
+// boxName returns the name of a box, in quotes if it would be taken for a word of the language.
+func boxName(name string) string {
+	if slices.Contains(keywords, strings.ToLower(name)) {
+		return `"` + name + `"`
+	}
+	return name
 }
 
 // attribute draws a line of a box.
