@@ -181,6 +181,8 @@ type Field struct {
 	Merge   string
 	Was     []string // stored names that it had before, the latest first
 	Default string   // what documents have where their writer did not know the field, as text; "": the zero value
+
+	Validate string // its validate tag: "required,max=200"
 }
 
 // GoName returns the field's own Go name.

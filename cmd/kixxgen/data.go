@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -97,16 +96,6 @@ func (env environment) write(f func(w *bufio.Writer) error) error {
 	return w.Flush()
 }
 
-// isTerminal reports whether a person watches what is written to w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // A progress tells on standard error how far a command is: on a terminal in one line that is written over, else in a line
 // now and then.
 type progress struct {
@@ -117,7 +106,7 @@ type progress struct {
 }
 
 func newProgress(env environment) *progress {
-	return &progress{w: env.stderr, terminal: isTerminal(env.stderr), last: time.Now()}
+	return &progress{w: env.stderr, terminal: env.display.rewrites, last: time.Now()}
 }
 
 func (p *progress) show(format string, args ...any) {

@@ -25,7 +25,7 @@ another file system. Both are opened by restore, the directory also as it is.
 
 // Run makes the backup.
 func (c *backupCommand) Run(env environment) error {
-	if c.Target == "-" && isTerminal(env.stdout) {
+	if c.Target == "-" && env.display.stdout {
 		return usage("an archive is nothing for a terminal; redirect it to a file")
 	}
 	st, err := filestore.Open(env.ctx, c.Dir, filestore.Options{Options: store.Options{Logger: env.logger()}, Existing: true})

@@ -73,7 +73,7 @@ func (f *format) of(env environment) string {
 	switch {
 	case f.Format != "auto":
 		return f.Format
-	case isTerminal(env.stdout):
+	case env.display.stdout:
 		return "table"
 	}
 	return "json"

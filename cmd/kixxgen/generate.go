@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
+	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/describe"
 	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/load"
 	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/output"
 	"github.com/kixxgen/kixxgen/templates"
@@ -17,8 +20,28 @@ type selection struct {
 	Packages []string `arg:"" optional:"" help:"Packages, as for go build; the one in the working directory if there are none."`
 }
 
+// outcome says which files the packages are held against. Generating and checking have the same, so that one makes what the
+// other asks for.
+type outcome struct {
+	selection
+	messages
+	Docs []string `help:"Markdown file in which to keep a description between the lines <!-- kixxgen:begin --> and <!-- kixxgen:end -->." placeholder:"FILE"`
+}
+
 // generateCommand is kixxgen [packages].
-type generateCommand struct{ selection }
+type generateCommand struct{ outcome }
+
+// Help is shown by --help.
+func (*generateCommand) Help() string {
+	return `For each struct with the comment //kixx:entity a file is written beside it, all of them or none. The manual has the
+annotations: go doc github.com/kixxgen/kixxgen/cmd/kixxgen.
+
+    kixxgen
+    kixxgen ./...
+    kixxgen --docs README.md ./...
+
+A package that is called as a command is named by its path: kixxgen ./check.`
+}
 
 // Run writes the files that are stale, all of them or none.
 func (c *generateCommand) Run(env environment) error {
@@ -32,23 +55,32 @@ func (c *generateCommand) Run(env environment) error {
 	return nil
 }
 
-// plan loads the packages, renders their files and returns which of those on disk must change. Mistakes and notes are
-// printed.
-func (s *selection) plan(env environment) ([]output.Change, error) {
+// load loads the packages. Mistakes and notes are printed.
+func (s *selection) load(env environment, m messages) (*load.Result, error) {
 	patterns := s.Packages
 	if len(patterns) == 0 {
 		patterns = []string{"."}
 	}
 	for _, p := range patterns {
 		if strings.HasPrefix(p, "-") {
-			return nil, &exit{exitUsage, fmt.Errorf("unknown flag %s", p)}
+			return nil, usage("unknown flag %s", p)
 		}
 	}
 	result, err := load.Load(env.ctx, load.Config{Dir: env.dir, Patterns: patterns, Tags: s.Tags, GOOS: s.GOOS})
 	if err != nil {
-		return nil, report(env, err)
+		return nil, m.report(env, s.explained(env, err))
 	}
-	fmt.Fprint(env.stderr, notes(result.Notes.Format(env.dir)))
+	m.notes(env, result.Notes)
+	return result, nil
+}
+
+// plan loads the packages, renders their files and returns which of those on disk must change. Mistakes and notes are
+// printed.
+func (o *outcome) plan(env environment) ([]output.Change, error) {
+	result, err := o.load(env, o.messages)
+	if err != nil {
+		return nil, err
+	}
 	var wants []output.Directory
 	for _, p := range result.Packages {
 		want := output.Directory{Path: p.Dir, Keep: p.Keep, Files: map[string][]byte{}}
@@ -71,26 +103,36 @@ func (s *selection) plan(env environment) ([]output.Change, error) {
 	}
 	changes, err := output.Plan(wants)
 	if err != nil {
-		return nil, report(env, err)
+		return nil, o.report(env, err)
+	}
+	edits, err := o.docs(env, result)
+	return append(changes, edits...), err
+}
+
+// docs returns which files of documentation must change. What is wrong with their markers is printed.
+func (o *outcome) docs(env environment, result *load.Result) ([]output.Change, error) {
+	d := describe.New(models(result))
+	var changes []output.Change
+	var problems load.Problems
+	for _, name := range o.Docs {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(env.dir, name)
+		}
+		edits, err := output.Edit(name, d.Docs)
+		var wrong *describe.DocsError
+		var failed *fs.PathError
+		switch {
+		case errors.As(err, &wrong):
+			problems = append(problems, load.Problem{File: name, Line: wrong.Line, Text: wrong.Text})
+		case errors.As(err, &failed):
+			problems = append(problems, load.Problem{File: name, Text: failed.Err.Error()})
+		case err != nil:
+			return nil, err
+		}
+		changes = append(changes, edits...)
+	}
+	if problems != nil {
+		return nil, o.report(env, problems)
 	}
 	return changes, nil
-}
-
-// report prints the problems in err, as go vet does, and returns the error to exit with.
-func report(env environment, err error) error {
-	var problems load.Problems
-	if errors.As(err, &problems) {
-		fmt.Fprint(env.stderr, problems.Format(env.dir))
-		return &exit{exitInput, nil}
-	}
-	return &exit{exitInput, err}
-}
-
-// notes marks each line as a note.
-func notes(lines string) string {
-	var b strings.Builder
-	for line := range strings.Lines(lines) {
-		b.WriteString("note: " + line)
-	}
-	return b.String()
 }

@@ -2,8 +2,10 @@
 //
 // Usage:
 //
-//	kixxgen [--tags LIST] [--goos OS] [packages]
-//	kixxgen check [--tags LIST] [--goos OS] [packages]
+//	kixxgen [--tags LIST] [--goos OS] [--format text|caret|github] [--docs FILE] [packages]
+//	kixxgen check [--tags LIST] [--goos OS] [--format text|caret|github] [--docs FILE] [packages]
+//	kixxgen init [--module PATH] [DIR]
+//	kixxgen describe [--tags LIST] [--goos OS] [--format table|json|mermaid|sql] [packages]
 //	kixxgen data stats|get|query|dump|load|compact|verify|repair|backup|restore DIR …
 //	kixxgen version
 //
@@ -13,14 +15,21 @@
 // removed.
 //
 // Kixxgen check writes nothing. It exits with 0 if everything is fresh, and with 1 and a diff if not. It needs no build, so
-// that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, both for check
-// and for generating; generating exits with 1 if a file cannot be written.
+// that it can be the first step of a CI job. Wrong usage exits with 2, and a mistake in the packages with 3, whatever the
+// command; generating and init exit with 1 if a file cannot be written, or the module not be fetched.
+//
+// Kixxgen init begins an application in a directory without Go files: go.mod if there is none, a struct, a test, a program that
+// runs, and lines for .gitattributes and .gitignore. Below the root of a module, or beside a program, it adds a package. It
+// overwrites nothing: if a file is in the way, none is written, and it exits with 2.
+//
+// Kixxgen describe shows what the entities of the packages are: see "Descriptions" below.
 //
 // Kixxgen data looks into the files of a database, and works on them, without the code of the application: see "Data" below.
 //
 // # An example
 //
-// In a module of your own, get the runtime, and the command as a tool:
+// Kixxgen init makes a small application in the directory of your choice. Or, in a module of your own, get the runtime, and the
+// command as a tool:
 //
 //	go get github.com/kixxgen/kixxgen
 //	go get -tool github.com/kixxgen/kixxgen/cmd/kixxgen
@@ -75,6 +84,17 @@
 // time. The package need not build: generated files may be missing, stale or full of conflict markers, and other code may
 // call methods that do not exist yet. Run go generate without GOOS in the environment, or go builds the tool itself for
 // that system; --goos says for which one to generate.
+//
+// # Messages
+//
+// All mistakes are printed in one run, sorted, as go vet prints them, and what a user should know, and may be right, as a note:
+//
+//	item.go:14:28: unknown option "indx"; did you mean "index"?
+//	note: dims.go:6:24: field A: option "index" has no effect in Dims, which is nested; …
+//
+// Columns are counted in bytes. On a terminal the line of the source follows, with a caret under the column; --format=caret
+// has that anywhere, --format=text nowhere. With --format=github they are annotations, which a workflow of GitHub shows in
+// the changed files. Colours are for terminals, and not if NO_COLOR is set.
 //
 // # Directives
 //
@@ -223,6 +243,39 @@
 // Commit them too: the generated test reads them all with the code of today. The sample of a version that was never released
 // may be deleted, and so may its lines in the schema file.
 //
+// # Descriptions
+//
+// Kixxgen describe shows each entity with the names and types under which its fields are stored, its key, its indexes and views
+// with the methods that they give and the order in which these find documents, its hooks and how it is validated. It names an
+// index that another one makes superfluous, or the key: one that is not unique, has no slice, and whose fields, with their
+// directions, are all or all but the last of the other one; the last one is then neither a slice nor a pointer, since what has
+// no entry there would not be found.
+//
+// With --format mermaid it is a diagram, which GitHub draws from Markdown. With --sql it is what a person would write in its
+// place for PostgreSQL, with comments for what SQL cannot say. With --format json it is for programs:
+//
+//	{"kixxDescription": 1, "entities": [
+//	  {"name": "Item", "package": "example.com/shop/inventory", "stored": "item",
+//	   "key": {"type": "string", "fields": [{"name": "ID", "stored": "id", "goType": "string"}], "methods": ["Get(id string)", …]},
+//	   "revision": "Rev", "created": "CreatedAt",
+//	   "fields": [{"name": "ID", "stored": "id", "type": "string", "goType": "string", "validate": "required"}, …],
+//	   "indexes": [{"name": "Price", "fields": […], "methods": ["QueryByPrice(price float64)", …]}, …],
+//	   "views": […], "hooks": ["BeforeSet"], "validated": true}]}
+//
+// Its fields may become more; what is there keeps its meaning. A type is what kixx.schema.json has, a goType what the source
+// has. An index may be unique, and may be superfluous, with the other one as by and a sentence as why; its fields may be
+// descending, each (an entry for each element) and optional (none for nil). A field that is a struct, or has them as elements,
+// has their fields.
+//
+// A file of documentation keeps a description between two lines:
+//
+//	<!-- kixxgen:begin -->
+//	<!-- kixxgen:end -->
+//
+// Kixxgen --docs README.md ./... writes the diagram of the packages between them, together with the generated files, and kixxgen
+// check --docs README.md ./... says whether it is fresh. The first line may name another form, and entities: <!-- kixxgen:begin
+// table Item Order -->. Lines in fenced blocks are no such lines.
+//
 // # Data
 //
 // The commands of kixxgen data work on the database in a directory:
@@ -297,12 +350,16 @@ type environment struct {
 	dir            string // absolute; patterns and printed paths are relative to it
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	getenv         func(string) string
+	display        display
 }
 
 // commands are the subcommands, each in the file of its name.
 type commands struct {
 	Generate generateCommand `cmd:"" default:"withargs" help:"Write the generated files of the packages (the default command)."`
 	Check    checkCommand    `cmd:"" help:"Exit with 1 and a diff if a generated file is stale; write nothing."`
+	Init     initCommand     `cmd:"" help:"Begin an application that runs, or add a package to a module."`
+	Describe describeCommand `cmd:"" help:"Show entities, fields, indexes and views: as a table, JSON, a diagram, or SQL."`
 	Data     dataCommands    `cmd:"" help:"Look into the files of a database, and work on them."`
 	Version  versionCommand  `cmd:"" help:"Print the version of kixxgen."`
 }
@@ -315,7 +372,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kixxgen:", err)
 		os.Exit(exitInput)
 	}
-	status := run(environment{ctx, dir, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	status := run(environment{ctx, dir, os.Stdin, os.Stdout, os.Stderr, os.Getenv, displayOf(os.Stdout, os.Stderr, os.Getenv)}, os.Args[1:])
 	stop()
 	os.Exit(status)
 }
@@ -325,7 +382,7 @@ func run(env environment, args []string) (status int) {
 	exited := -1 // help ends kong before there is a command
 	parser, err := kong.New(&commands{},
 		kong.Name("kixxgen"),
-		kong.Description("Kixxgen generates typed repositories for annotated Go structs. The manual: go doc github.com/kixxgen/kixxgen/cmd/kixxgen"),
+		kong.Description(about),
 		kong.Writers(env.stdout, env.stderr),
 		kong.Exit(func(status int) { exited = status }),
 		kong.Bind(env),
@@ -334,12 +391,12 @@ func run(env environment, args []string) (status int) {
 		fmt.Fprintln(env.stderr, "kixxgen:", err)
 		return exitUsage
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(asked(args))
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(env.stderr, "kixxgen: %s\nRun kixxgen --help for usage.\n", err)
+		fmt.Fprint(env.stderr, misused(parser, err))
 		return exitUsage
 	}
 	err = command.Run(env)

@@ -10,17 +10,22 @@ import (
 
 // Nearest returns a hint that names the known word most like the one given, if there is one like it, else all of them.
 func Nearest(given string, known ...string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(given), strings.ToLower(strings.Trim(k, "="))); d < distance && d < len(given) {
-			best, distance = k, d
-		}
-	}
-	if best != "" {
+	if best := Like(given, known...); best != "" {
 		return fmt.Sprintf("; did you mean %q?", best)
 	}
 	if len(known) == 0 {
 		return ""
 	}
 	return "; known: " + strings.Join(known, ", ")
+}
+
+// Like returns the known word most like the one given, or "" if none is like it.
+func Like(given string, known ...string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(strings.ToLower(given), strings.ToLower(strings.Trim(k, "="))); d < distance && d < len(given) {
+			best, distance = k, d
+		}
+	}
+	return best
 }

@@ -57,6 +57,9 @@ func (l *loader) build(p *pkg) *Package {
 			for _, f := range info.model.Fields {
 				f.Lines = typeText(f.Type)
 			}
+			for _, f := range info.fields {
+				f.model.Validate = f.tag.rules
+			}
 		}
 		b.nestedEntities()
 		b.hiddenFields()

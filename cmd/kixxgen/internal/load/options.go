@@ -31,7 +31,8 @@ type fieldTag struct {
 	drop     bool   // kixx:"drop"
 	options  []option
 	validate bool
-	merge    word // of merge=…: "max", where it stands
+	rules    string // of the validate tag
+	merge    word   // of merge=…: "max", where it stands
 }
 
 // tagOptions are the options of a kixx tag.
@@ -81,7 +82,10 @@ func (l *loader) tag(f *file, field *ast.Field) *fieldTag {
 				t.json = name
 			}
 		case "validate":
-			t.validate = p.value.text != "" && p.value.text != "-"
+			if p.value.text != "-" {
+				t.rules = p.value.text
+				t.validate = t.rules != ""
+			}
 		case "kixx":
 			l.options(f, t, p)
 		}

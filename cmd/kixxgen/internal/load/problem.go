@@ -27,20 +27,28 @@ func (ps Problems) Error() string { return ps.Format("") }
 func (ps Problems) Format(dir string) string {
 	var b strings.Builder
 	for _, p := range ps {
-		if p.File != "" {
-			b.WriteString(relative(dir, p.File))
-			if p.Line > 0 {
-				fmt.Fprintf(&b, ":%d", p.Line)
-			}
-			if p.Col > 0 {
-				fmt.Fprintf(&b, ":%d", p.Col)
-			}
-			b.WriteString(": ")
+		if at := p.Position(dir); at != "" {
+			b.WriteString(at + ": ")
 		}
 		b.WriteString(p.Text)
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// Position returns "file:line:col", without what is not known. A path inside dir is relative to it.
+func (p Problem) Position(dir string) string {
+	if p.File == "" {
+		return ""
+	}
+	at := relative(dir, p.File)
+	if p.Line > 0 {
+		at += fmt.Sprintf(":%d", p.Line)
+	}
+	if p.Col > 0 {
+		at += fmt.Sprintf(":%d", p.Col)
+	}
+	return at
 }
 
 // relative returns file as seen from dir, with slashes of the system, if dir contains it; else file.

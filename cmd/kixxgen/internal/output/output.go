@@ -91,6 +91,31 @@ func Plan(dirs []Directory) ([]Change, error) {
 	return changes, nil
 }
 
+// Edit returns the change of a file of the user, at path, to the content that edit makes of its own; none if that would be the
+// same. A link is followed, so that the file it leads to is changed.
+func Edit(path string, edit func(old []byte) ([]byte, error)) ([]Change, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	content, err := edit(old)
+	if err != nil || bytes.Equal(old, content) {
+		return nil, err
+	}
+	return []Change{{Path: path, Old: old, New: content, mode: info.Mode().Perm()}}, nil
+}
+
+// Made returns the change of a file that is not there.
+func Made(path string, content []byte) Change { return Change{Path: path, New: content, mode: 0o666} }
+
 // read returns the content of a file, nil if it is not there, and its permissions.
 func read(path string) ([]byte, fs.FileMode, error) {
 	info, err := os.Lstat(path)

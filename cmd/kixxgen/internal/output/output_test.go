@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -215,5 +216,40 @@ func TestFilesInADirectoryBelow(t *testing.T) {
 	}
 	if changes, err := Plan(want); err != nil || len(changes) != 1 {
 		t.Errorf("Plan of a sample that was changed = %v, %v, want 1 change", changes, err)
+	}
+}
+
+// A file of the user is changed where it is: with its permissions, and through a link. What need not change is not a change.
+func TestEditKeepsPermissionsAndLinks(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "README.md"), filepath.Join(dir, "docs.md")
+	if err := os.WriteFile(file, []byte("old\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("README.md", link); err != nil {
+		t.Skip(err)
+	}
+	same := func(old []byte) ([]byte, error) { return old, nil }
+	if changes, err := Edit(link, same); err != nil || len(changes) > 0 {
+		t.Errorf("Edit without a change = %v, %v", changes, err)
+	}
+	changes, err := Edit(link, func(old []byte) ([]byte, error) { return append(old, "new\n"...), nil })
+	if err != nil || len(changes) != 1 {
+		t.Fatalf("Edit = %v, %v, want one change", changes, err)
+	}
+	if err := Apply(changes); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		t.Errorf("the link is %v, %v", info, err)
+	}
+	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v, want permissions 600", info.Mode(), err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "old\nnew\n" {
+		t.Errorf("the file holds %q, %v", b, err)
+	}
+	if _, err := Edit(filepath.Join(dir, "none"), same); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Edit of nothing: %v", err)
 	}
 }
