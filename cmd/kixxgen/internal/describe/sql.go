@@ -113,7 +113,7 @@ func (s *sqler) column(e *Entity, f *Field) (line, comment string) {
 	}
 	line = quoted(f.Stored) + " " + sqlType(t)
 	switch t.Kind {
-	case templates.Slice, templates.Map, templates.Bytes, templates.Raw:
+	case templates.Slice, templates.Map, templates.Bytes, templates.Raw, templates.Any:
 	default:
 		if !nullable {
 			line += " NOT NULL"
@@ -250,9 +250,9 @@ func sqlType(t *templates.Type) string {
 			return "real"
 		}
 		return "double precision"
-	case templates.String:
+	case templates.String, templates.Text:
 		return "text"
-	case templates.Bytes:
+	case templates.Bytes, templates.Binary:
 		return "bytea"
 	case templates.Time:
 		return "timestamptz"

@@ -69,22 +69,18 @@ func (t typer) indexFields(fields []*templates.IndexField) []*IndexField {
 // text returns t as it is written in the source of its package.
 func (t typer) text(typ *templates.Type) string {
 	if n := typ.Name; n != nil {
-		text := n.Name
-		if n.Path != "" {
-			name := t.p.Names[n.Path]
-			if name == "" {
-				name = n.Path[strings.LastIndexByte(n.Path, '/')+1:]
-			}
-			text = name + "." + text
-		}
+		text := t.named(n.Path, n.Name)
 		if len(n.Args) > 0 {
 			var args []string
 			for _, arg := range n.Args {
-				args = append(args, t.text(arg))
+				args = append(args, t.written(arg))
 			}
 			text += "[" + strings.Join(args, ", ") + "]"
 		}
 		return text
+	}
+	if typ.Go != nil {
+		return t.written(typ.Go)
 	}
 	bits := ""
 	if typ.Bits != 0 {
@@ -113,8 +109,28 @@ func (t typer) text(typ *templates.Type) string {
 		return "map[" + t.text(typ.Key) + "]" + t.text(typ.Elem)
 	case templates.Pointer:
 		return "*" + t.text(typ.Elem)
-	case templates.StructKind:
-		return "struct{…}"
+	case templates.Complex:
+		return "complex" + bits
 	}
 	return "any"
+}
+
+// named returns a name with that of its package.
+func (t typer) named(path, name string) string {
+	if path == "" {
+		return name
+	}
+	if own := t.p.Names[path]; own != "" {
+		return own + "." + name
+	}
+	return path[strings.LastIndexByte(path, '/')+1:] + "." + name
+}
+
+// written returns a type as the source has it.
+func (t typer) written(g *templates.GoType) string {
+	var b strings.Builder
+	for _, part := range g.Parts {
+		b.WriteString(t.named(part.Path, part.Name))
+	}
+	return b.String()
 }
