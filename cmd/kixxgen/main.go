@@ -145,17 +145,38 @@
 //	drop=name     the same for the field that was stored under this name; for a field _ struct{}
 //	-             the field is not stored
 //
-// An index can be over bool, numbers, strings, []byte, time.Time, time.Duration, UUIDs, types made of these, pointers to them
-// and slices of them. A UUID is any type made of [16]byte, of whatever package and with whatever methods; its 16 bytes are
-// stored.
+// An index can be over bool, numbers, strings, []byte, time.Time, time.Duration, UUIDs, types made of these, types that are
+// stored as text, pointers to them and slices of them. A UUID is any type made of [16]byte, of whatever package and with
+// whatever methods; its 16 bytes are stored.
 //
 // Exported fields are stored under their json names, else under their Go names; json:"-" is stored, kixx:"-" is not. Fields
 // of embedded structs are promoted by the rules of encoding/json, and an ambiguous name is an error. A struct that embeds
 // kixx.Unknown keeps fields that it does not know also as an element of a slice or map.
 //
+// # Types
+//
+// A field may have a type of every kind but channels, functions, uintptr and interfaces with methods: named, generic and
+// recursive types, structs with and without a name, pointers of any depth, and types of other modules. What is read back is
+// equal to what was written, nil kept apart from empty. Fields that are not exported are not stored; a note says so where
+// kixx:"-" does not say that it is meant.
+//
+//	MarshalText    a type that has it and UnmarshalText as its own methods is stored as the text, in the order of which it is
+//	               found by an index; else, with MarshalBinary or MarshalJSON and their counterparts, as bytes or JSON. But a
+//	               struct of nothing but exported fields is stored by its fields. A value is refused if marshaling it
+//	               again gives something else
+//	any            holds nil, bool, numbers, string, []byte, time.Time, and slices and string maps of these; it is read as int64,
+//	               uint64 where it must be, float64, []any and map[string]any. Other values are refused
+//	time.Time      the instant, to the nanosecond; it is read in UTC
+//	maps           with keys that are texts, integers, bools, times, UUIDs, or stored as text
+//	embedding      structs have their fields in place, as encoding/json has them; a pointer is a field and has a json name
+//
+// A struct that holds a lock, as sync.Mutex, must not be copied and cannot be stored; an entity may have one in a field that
+// is not exported.
+//
 // # Keys
 //
-// A key is text, an integer, a bool, a time.Time, a UUID, or a type made of one of these, such as an enumeration. Documents
+// A key is text, an integer, a bool, a time.Time, a UUID, a type made of one of these, such as an enumeration, or one that is
+// stored as text and compared by ==, such as netip.Addr. Documents
 // are in the order of their keys: texts by their bytes, times as instants, to the nanosecond. A text that is empty cannot be
 // a key: it is nearly always one that was forgotten.
 //

@@ -99,7 +99,10 @@ func appendReflect(b []byte, v reflect.Value, field string, depth int) []byte {
 	case v.CanInt():
 		return msgp.AppendInt64(b, v.Int())
 	case kind != reflect.Uintptr && v.CanUint():
-		return msgp.AppendUint64(b, v.Uint())
+		if u := v.Uint(); u > math.MaxInt64 {
+			return msgp.AppendUint64(b, u)
+		}
+		return msgp.AppendInt64(b, int64(v.Uint())) // so that equal numbers are equal bytes
 	case v.CanFloat():
 		return msgp.AppendFloat64(b, v.Float())
 	case kind == reflect.Slice:

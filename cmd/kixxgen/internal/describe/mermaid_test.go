@@ -8,7 +8,7 @@ import (
 )
 
 func TestDiagramHasNamesThatItsLanguageTakes(t *testing.T) {
-	line := &templates.Struct{Type: &templates.Type{Kind: templates.StructKind, Name: &templates.Name{Name: "Line", Args: []*templates.Type{{Kind: templates.Int}}}}}
+	line := &templates.Struct{Type: &templates.Type{Kind: templates.StructKind, Name: &templates.Name{Name: "Line", Args: []*templates.GoType{{Full: "int", Parts: []templates.Name{{Name: "int"}}}}}}}
 	line.Type.Struct = line
 	text := &templates.Type{Kind: templates.String}
 	line.Fields = []*templates.Field{{Path: []string{"A"}, Stored: "1-a b\"c", Type: text}}
