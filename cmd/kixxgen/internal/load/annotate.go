@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/kixxgen/kixxgen/internal/hint"
@@ -47,6 +48,9 @@ var nearDirective = regexp.MustCompile(`^(?://[ \t]+kixx:|/\*[ \t]*kixx:|//[ \t]
 // annotations finds the entities of p. Directives that are attached to nothing are mistakes: they would have no effect.
 func (l *loader) annotations(p *pkg) {
 	for _, f := range p.files {
+		if slices.Contains(l.tests, p) && !f.test {
+			continue // these are the package's that is built
+		}
 		attached := map[*ast.Comment]bool{}
 		for _, node := range f.syntax.Decls {
 			gen, ok := node.(*ast.GenDecl)
@@ -64,11 +68,6 @@ func (l *loader) annotations(p *pkg) {
 		}
 		l.loose(f, attached)
 		l.tagsOf(f)
-	}
-	for _, list := range [][]string{p.TestGoFiles, p.XTestGoFiles} {
-		for _, name := range list {
-			l.inTests(filepath.Join(p.Dir, name))
-		}
 	}
 }
 
@@ -210,15 +209,6 @@ func whyLoose(f *file, group *ast.CommentGroup) string {
 	return "; put it directly before the type, without a blank line"
 }
 
-// inTests reports entities in a test file.
-func (l *loader) inTests(name string) {
-	for _, found := range l.entitiesIn(name) {
-		p := found.position
-		l.problems = append(l.problems, Problem{File: name, Line: p.Line, Col: p.Column,
-			Text: "entity " + found.name + " is declared in a test file, which is not supported yet; move it to a file without _test"})
-	}
-}
-
 // excluded notes the entities in files that build constraints exclude from this run.
 func (l *loader) excluded(p *pkg) {
 	p.keep = map[string]token.Position{}
@@ -296,7 +286,7 @@ func constraintOf(f *file) string {
 			}
 		}
 	}
-	parts := strings.Split(strings.TrimSuffix(filepath.Base(f.path), ".go"), "_")
+	parts := strings.Split(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(f.path), ".go"), "_test"), "_")
 	if n := len(parts); n >= 2 {
 		var terms []string
 		if n >= 3 && knownOS[parts[n-2]] && knownArch[parts[n-1]] {

@@ -11,18 +11,19 @@ import (
 	"github.com/kixxgen/kixxgen/templates"
 )
 
-// build makes the models of the entities of p, one for each build constraint under which some are declared, and its
-// schema file. It returns nil if p neither has nor had entities.
+// build makes the models of the entities of p and of its tests, one for each build constraint under which some are declared,
+// and the schema file of the directory. Those of tests are in it like the others: whatever has a database with documents, a
+// test too, may have one from before. It returns nil if p neither has nor had entities.
 func (l *loader) build(p *pkg) *Package {
 	var entities []*entity
 	for _, e := range l.entities {
-		if e.pkg == p {
+		if e.pkg == p || slices.Contains(p.tests(), e.pkg) {
 			entities = append(entities, e)
 		}
 	}
 	made := &Package{Dir: p.Dir}
-	for name := range p.keep {
-		made.Keep = append(made.Keep, fileName(name), testName(name))
+	for name, at := range p.keep {
+		made.Keep = append(made.Keep, generated(name, isTest(at.Filename))...)
 	}
 	slices.Sort(made.Keep)
 	if len(entities) == 0 {
@@ -32,14 +33,38 @@ func (l *loader) build(p *pkg) *Package {
 		made.Schema = l.schema(p, nil)
 		return made
 	}
-	slices.SortFunc(entities, func(a, b *entity) int { return strings.Compare(a.name, b.name) })
-	l.check(p)
+	slices.SortStableFunc(entities, func(a, b *entity) int { return strings.Compare(a.name, b.name) })
+	taken := newNames(p)
+	made.Models = l.models(p, entities, taken)
+	if p.tested != nil { // what is generated for tests is compiled together with the rest
+		made.Models = append(made.Models, l.models(p.tested, entities, taken)...)
+	}
+	if p.external != nil {
+		made.Models = append(made.Models, l.models(p.external, entities, newNames(p.external))...)
+	}
+	l.sameFiles(p, entities)
+	made.Schema = l.schema(p, entities)
+	made.Samples = map[string][]byte{}
+	for _, e := range entities {
+		if e.model != nil {
+			path, sample := e.sample()
+			made.Samples[path] = sample
+		}
+	}
+	return made
+}
 
+// models makes the models of those of the entities that p declares, one for each build constraint.
+func (l *loader) models(p *pkg, entities []*entity, taken *names) (models []*templates.Package) {
 	groups := map[string][]*entity{}
 	for _, e := range entities {
-		groups[e.constraint] = append(groups[e.constraint], e)
+		if e.pkg == p {
+			groups[e.constraint] = append(groups[e.constraint], e)
+		}
 	}
-	taken := newNames(p)
+	if len(groups) > 0 {
+		l.check(p)
+	}
 	for _, c := range slices.Sorted(maps.Keys(groups)) {
 		// A builder for each constraint: files under different ones may be compiled together or not, so that each group has
 		// functions of its own for the structs that it stores.
@@ -63,18 +88,9 @@ func (l *loader) build(p *pkg) *Package {
 		b.idlePolicies(model.Entities)
 		b.chooseNames(groups[c], taken)
 		model.Aliases = taken.aliases(b.names)
-		made.Models = append(made.Models, model)
+		models = append(models, model)
 	}
-	l.sameFiles(p, entities)
-	made.Schema = l.schema(p, entities)
-	made.Samples = map[string][]byte{}
-	for _, e := range entities {
-		if e.model != nil {
-			path, sample := e.sample()
-			made.Samples[path] = sample
-		}
-	}
-	return made
+	return models
 }
 
 // standardName returns the package name of a package that generated code imports by itself.
@@ -88,13 +104,25 @@ func standardName(at string) string {
 // fileName returns the base name of the file that is generated for an entity.
 func fileName(entity string) string { return strings.ToLower(entity) + "_kixx.go" }
 
-// testName returns the base name of the file that is generated for its test.
+// testName returns the base name of the file that is generated for its test, or for all of it if it is declared in a test
+// file.
 func testName(entity string) string { return strings.ToLower(entity) + "_kixx_test.go" }
+
+// generated returns the base names of the files that are generated for an entity that is declared in a test file or not.
+func generated(entity string, inTest bool) []string {
+	if inTest {
+		return []string{testName(entity)}
+	}
+	return []string{fileName(entity), testName(entity)}
+}
 
 // entity makes the model of e, and reports what is wrong with it. It reports false if there is no struct to make one of.
 func (b *builder) entity(e *entity) bool {
 	obj, ok := b.pkg.types.Scope().Lookup(e.name).(*types.TypeName)
 	if !ok || b.pkg.decls[e.name].node != e.spec {
+		if first := b.pkg.decls[e.name]; e.file.test && !first.file.test {
+			b.at(e.pos(), "%s is declared twice, also in %s", e.name, b.where(first.pos))
+		}
 		return false // declared twice, and this is the second one
 	}
 	named, ok := obj.Type().(*types.Named)
@@ -123,6 +151,9 @@ func (b *builder) entity(e *entity) bool {
 		File:       fileName(e.name),
 		TestFile:   testName(e.name),
 		Constraint: e.constraint,
+	}
+	if e.file.test {
+		e.model.File, e.model.TestFile, e.model.InTest = testName(e.name), "", true
 	}
 	b.describe(e)
 	b.roles(e)
@@ -333,8 +364,11 @@ func (l *loader) forgotten() {
 	for _, e := range l.entities {
 		known[e.spec] = true
 	}
-	for _, p := range l.roots {
+	for _, p := range slices.Concat(l.roots, l.tests) {
 		for _, f := range p.files {
+			if p.beside != nil && !f.test {
+				continue
+			}
 			for _, node := range f.syntax.Decls {
 				gen, ok := node.(*ast.GenDecl)
 				if !ok || gen.Tok != token.TYPE {

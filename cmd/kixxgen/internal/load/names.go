@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func newNames(p *pkg) *names {
 		n.user[name] = true
 	}
 	for _, name := range p.TestGoFiles {
+		if len(p.files) > 0 && p.files[0].test { // of p_test, whose files were read
+			return n
+		}
 		at := filepath.Join(p.Dir, name)
 		src, err := readUser(at)
 		if err != nil {
@@ -112,7 +116,11 @@ func (b *builder) chooseNames(group []*entity, n *names) {
 	}
 	for _, s := range b.order {
 		if !own[s] {
-			b.structNames(s, b.structBase(s.model.Type)+constraintWords(group[0].constraint), n)
+			base := b.structBase(s.model.Type) + constraintWords(group[0].constraint)
+			if b.pkg == b.pkg.beside { // beside those of the package that is built
+				base += "Test"
+			}
+			b.structNames(s, base, n)
 		}
 	}
 	imports := map[string]bool{}
@@ -292,24 +300,37 @@ func (b *builder) methodNames(e *entity) {
 func (l *loader) sameFiles(p *pkg, entities []*entity) {
 	files, collections := map[string]*entity{}, map[string]*entity{}
 	users := map[string]bool{}
-	for _, s := range p.sources {
-		users[strings.ToLower(s.name)] = true
+	entries, _ := os.ReadDir(p.Dir)
+	for _, entry := range entries {
+		if name := strings.ToLower(entry.Name()); strings.HasSuffix(name, "_kixx.go") || strings.HasSuffix(name, "_kixx_test.go") {
+			src, err := os.ReadFile(filepath.Join(p.Dir, entry.Name()))
+			users[name] = users[name] || err == nil && !Ours(name, src)
+		}
 	}
 	for _, e := range entities {
 		if at, ok := p.keep[e.name]; ok {
 			l.at(e.pos(), "%s is an entity in %s too, which build constraints exclude: both would be generated to %s; "+
-				"move the entity to a file without constraints", e.name, filepath.Base(at.Filename), fileName(e.name))
+				"move the entity to a file without constraints", e.name, filepath.Base(at.Filename), generated(e.name, e.file.test)[0])
 		}
-		if first := files[fileName(e.name)]; first != nil {
-			l.at(e.pos(), "%s and %s would both be generated to %s; rename one of them", first.name, e.name, fileName(e.name))
+		first, clash := (*entity)(nil), ""
+		for _, name := range generated(e.name, e.file.test) {
+			if other := files[name]; other != nil && clash == "" {
+				first, clash = other, name
+			}
+			files[name] = e
+			if users[name] {
+				l.problems = append(l.problems, Problem{File: filepath.Join(p.Dir, name), Line: 1, Col: 1, Text: fmt.Sprintf(
+					"file was not written by kixxgen, which would write %s here; rename it, or start it with %q", e.name, Header)})
+			}
+		}
+		if first != nil {
+			if first.name != e.name || first.pkg.ImportPath != e.pkg.ImportPath { // else it is declared twice
+				l.at(e.pos(), "%s and %s would both be generated to %s; rename one of them", first.name, e.name, clash)
+			}
 		} else if first := collections[e.collection]; first != nil {
 			l.at(e.pos(), "%s and %s are both stored as %q; give one another name: //kixx:entity name=…", first.name, e.name, e.collection)
 		}
-		files[fileName(e.name)], collections[e.collection] = e, e
-		if users[fileName(e.name)] {
-			l.problems = append(l.problems, Problem{File: filepath.Join(p.Dir, fileName(e.name)), Line: 1, Col: 1, Text: fmt.Sprintf(
-				"file was not written by kixxgen, which would write %s here; rename it, or start it with %q", e.name, Header)})
-		}
+		collections[e.collection] = e
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -53,7 +55,7 @@ func (l *loader) reach(from *pkg, name string) {
 func (l *loader) reachWhole() {
 	for again := true; again; {
 		again = false
-		for _, p := range l.packages {
+		for _, p := range append(slices.Collect(maps.Values(l.packages)), l.tests...) {
 			if !p.parsed || len(p.kept) == 0 {
 				continue
 			}
@@ -120,7 +122,7 @@ func (l *loader) refs(p *pkg, d *decl, bodies bool, found func(ref)) {
 		case *ast.SelectorExpr:
 			if x, ok := n.X.(*ast.Ident); ok {
 				if at, ok := d.file.imports[x.Name]; ok {
-					if q := l.packages[at]; q != nil {
+					if q := l.imported(p, at); q != nil {
 						found(ref{q, n.Sel.Name})
 					}
 				}
@@ -132,7 +134,7 @@ func (l *loader) refs(p *pkg, d *decl, bodies bool, found func(ref)) {
 				found(ref{p, n.Name})
 			} else {
 				for _, at := range d.file.dots {
-					if q := l.packages[at]; q != nil && ast.IsExported(n.Name) {
+					if q := l.imported(p, at); q != nil && ast.IsExported(n.Name) {
 						l.parse(q)
 						if q.decls[n.Name] != nil {
 							found(ref{q, n.Name})
@@ -262,7 +264,7 @@ func (im importer) Import(at string) (*types.Package, error) {
 	if at == "unsafe" {
 		return types.Unsafe, nil
 	}
-	q := im.l.packages[im.p.resolve(at)]
+	q := im.l.imported(im.p, im.p.resolve(at))
 	switch {
 	case q == nil:
 		return nil, importError("package is not listed")

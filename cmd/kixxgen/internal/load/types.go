@@ -266,7 +266,7 @@ func (b *builder) broken(t *types.Named) string {
 	if basic, ok := t.Underlying().(*types.Basic); !ok || basic.Kind() != types.Invalid {
 		return ""
 	}
-	if q := b.packages[t.Obj().Pkg().Path()]; q != nil {
+	if q := b.imported(b.pkg, t.Obj().Pkg().Path()); q != nil {
 		if d := q.decls[t.Obj().Name()]; d != nil {
 			if msg := q.complaint(d.file, d.node); msg != "" {
 				return fmt.Sprintf("type %s: %s", b.show(t), msg)
@@ -378,10 +378,10 @@ func embeddedPos(x ast.Expr) token.Pos {
 
 // place returns where a field is declared; its pkg is nil if that is not known.
 func (b *builder) place(v *types.Var) fieldAt {
-	if v.Pkg() == nil || b.packages[v.Pkg().Path()] == nil {
+	if v.Pkg() == nil || b.imported(b.pkg, v.Pkg().Path()) == nil {
 		return fieldAt{}
 	}
-	return b.packages[v.Pkg().Path()].fieldsAt()[v.Pos()]
+	return b.imported(b.pkg, v.Pkg().Path()).fieldsAt()[v.Pos()]
 }
 
 // mine reports whether p belongs to the user's module: mistakes in it are reported where they are. Others are reported
