@@ -35,7 +35,10 @@ type Config struct {
 	Tags     string   // build tags, separated by commas; "" for none beside those of GOFLAGS
 	GOOS     string   // operating system to load for; "" for that of the environment
 
-	whole bool // keep all declarations of the packages that are reached: what tests compare the walk with
+	// For tests: of which packages that are reached all declarations are kept, to compare the walk with; nil for none. And the
+	// environment of go list, nil for that of the process.
+	whole func(*pkg) bool
+	env   []string
 }
 
 // A Package is one package with entities, or one that had some: then it has no models and no schema.
@@ -98,7 +101,7 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 			}
 		}
 	}
-	if cfg.whole {
+	if cfg.whole != nil {
 		l.reachWhole()
 	}
 	result := &Result{}

@@ -51,12 +51,13 @@ func (l *loader) reach(from *pkg, name string) {
 	}
 }
 
-// reachWhole keeps all declarations of the packages that something was reached in, and of those that these need.
+// reachWhole keeps all declarations of the packages that something was reached in, also for these declarations, as far as
+// they are to be kept whole.
 func (l *loader) reachWhole() {
 	for again := true; again; {
 		again = false
 		for _, p := range append(slices.Collect(maps.Values(l.packages)), l.tests...) {
-			if !p.parsed || len(p.kept) == 0 {
+			if !p.parsed || len(p.kept) == 0 || !l.cfg.whole(p) {
 				continue
 			}
 			for name, d := range p.decls {
