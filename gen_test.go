@@ -157,7 +157,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
+	name := args[1]
+	if name == "kixxgen" {
+		name = binary // also without a PATH
+	}
+	err = ts.Exec(name, args[2:]...)
 	got := 0
 	if err != nil {
 		var exit *exec.ExitError

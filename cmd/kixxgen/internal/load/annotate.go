@@ -152,6 +152,9 @@ func (l *loader) declaresEntity(e *entity) bool {
 			l.at(f.pos(w.at), "unknown option %q of //kixx:entity%s", w.text, hint.Nearest(firstOf(a.name, w.text), "name=", "peek"))
 		}
 	}
+	if e.collection == strings.ToLower(e.name) && !collectionName.MatchString(e.collection) {
+		l.at(e.pos(), "%s: its collection would be called %q: want small letters, digits and underscores, a letter first; give it a name: //kixx:entity name=…", e.name, e.collection)
+	}
 	e.constraint = constraintOf(f)
 	return len(l.problems) == problems
 }

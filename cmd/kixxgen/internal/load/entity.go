@@ -35,12 +35,20 @@ func (l *loader) build(p *pkg) *Package {
 	}
 	slices.SortStableFunc(entities, func(a, b *entity) int { return strings.Compare(a.name, b.name) })
 	taken := newNames(p)
-	made.Models = l.models(p, entities, taken)
+	builders := l.builders(p, entities, taken)
 	if p.tested != nil { // what is generated for tests is compiled together with the rest
-		made.Models = append(made.Models, l.models(p.tested, entities, taken)...)
+		builders = append(builders, l.builders(p.tested, entities, taken)...)
 	}
 	if p.external != nil {
-		made.Models = append(made.Models, l.models(p.external, entities, newNames(p.external))...)
+		builders = append(builders, l.builders(p.external, entities, newNames(p.external))...)
+	}
+	for _, b := range builders {
+		b.claimNames()
+	}
+	for _, b := range builders { // these give way to all that were claimed
+		b.chooseNames()
+		b.made.Aliases = b.taken.aliases(b.names)
+		made.Models = append(made.Models, b.made)
 	}
 	l.sameFiles(p, entities)
 	made.Schema = l.schema(p, entities)
@@ -54,8 +62,8 @@ func (l *loader) build(p *pkg) *Package {
 	return made
 }
 
-// models makes the models of those of the entities that p declares, one for each build constraint.
-func (l *loader) models(p *pkg, entities []*entity, taken *names) (models []*templates.Package) {
+// builders makes the models of those of the entities that p declares, but for their names, one for each build constraint.
+func (l *loader) builders(p *pkg, entities []*entity, taken *names) (builders []*builder) {
 	groups := map[string][]*entity{}
 	for _, e := range entities {
 		if e.pkg == p {
@@ -68,14 +76,14 @@ func (l *loader) models(p *pkg, entities []*entity, taken *names) (models []*tem
 	for _, c := range slices.Sorted(maps.Keys(groups)) {
 		// A builder for each constraint: files under different ones may be compiled together or not, so that each group has
 		// functions of its own for the structs that it stores.
-		b := &builder{loader: l, pkg: p, structs: map[string]*structInfo{}, names: map[string]string{}}
+		b := &builder{loader: l, pkg: p, group: groups[c], taken: taken, structs: map[string]*structInfo{}, names: map[string]string{}}
 		for _, at := range []string{runtimePath, genPath, orderedPath, msgpPath, "context", "time", "maps", "slices", "encoding/json", "testing", kixxtestPath} {
 			b.names[at] = standardName(at)
 		}
-		model := &templates.Package{Path: p.ImportPath, Name: p.name, Names: b.names}
+		b.made = &templates.Package{Path: p.ImportPath, Name: p.name, Names: b.names}
 		for _, e := range groups[c] {
 			if b.entity(e) {
-				model.Entities = append(model.Entities, e.model)
+				b.made.Entities = append(b.made.Entities, e.model)
 			}
 		}
 		for _, info := range b.order {
@@ -85,12 +93,10 @@ func (l *loader) models(p *pkg, entities []*entity, taken *names) (models []*tem
 		}
 		b.nestedEntities()
 		b.idleOptions()
-		b.idlePolicies(model.Entities)
-		b.chooseNames(groups[c], taken)
-		model.Aliases = taken.aliases(b.names)
-		models = append(models, model)
+		b.idlePolicies(b.made.Entities)
+		builders = append(builders, b)
 	}
-	return models
+	return builders
 }
 
 // standardName returns the package name of a package that generated code imports by itself.

@@ -104,6 +104,7 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 	if cfg.whole != nil {
 		l.reachWhole()
 	}
+	l.brokenFiles()
 	result := &Result{}
 	for _, p := range annotated {
 		if p.partly {

@@ -277,7 +277,7 @@ func (im importer) Import(at string) (*types.Package, error) {
 		if q.Error != nil {
 			return nil, importError(q.Error.Err)
 		}
-		return nil, importError("no Go files in " + q.Dir)
+		return nil, importError("it has no Go files but generated ones")
 	}
 	return im.l.check(q), nil
 }

@@ -59,6 +59,7 @@ type file struct {
 	syntax  *ast.File
 	base    int               // of its positions: pos - base is the offset in src
 	test    bool              // a test file
+	err     error             // why it did not parse as a whole
 	imports map[string]string // name in this file -> import path
 	dots    []string          // import paths of its dot imports
 }
@@ -146,7 +147,7 @@ func (p *pkg) read() []source {
 }
 
 // parse reads and parses the package's files. Comments are kept in root packages. Mistakes are reported for root packages
-// only; of others one sees what is left.
+// only; of others one sees what is left, see brokenFiles.
 func (l *loader) parse(p *pkg) {
 	if p.parsed {
 		return
@@ -178,13 +179,32 @@ func (l *loader) parseAll(p *pkg, sources []source) []*file {
 		})
 	}
 	wg.Wait()
-	for i := range files {
+	for i, f := range files {
+		if f != nil {
+			f.err = sources[i].err
+		}
 		if sources[i].err != nil && !p.DepOnly {
 			p.partly = true
 			l.syntax(filepath.Join(p.Dir, sources[i].name), sources[i].err)
 		}
 	}
 	return slices.DeleteFunc(files, func(f *file) bool { return f == nil })
+}
+
+// brokenFiles reports the files that did not parse, of packages that are only imported, from which something was reached: it
+// may be but a part of what its author wrote.
+func (l *loader) brokenFiles() {
+	for _, p := range l.packages {
+		broken := map[*file]bool{}
+		for _, d := range p.decls {
+			if p.DepOnly && d.file.err != nil && p.kept[d.node] {
+				broken[d.file] = true
+			}
+		}
+		for f := range broken {
+			l.syntax(f.path, f.err)
+		}
+	}
 }
 
 // syntax reports why a file could not be read or parsed.

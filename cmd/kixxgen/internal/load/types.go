@@ -41,6 +41,10 @@ type builder struct {
 	structs map[string]*structInfo // by the type's full name
 	order   []*structInfo          // as they were met
 	names   map[string]string      // import paths that generated code may mention, and their package names
+
+	group []*entity // the entities that the model is made of
+	taken *names    // shared with those whose code is compiled together with this one's
+	made  *templates.Package
 }
 
 // A structInfo is a struct type with what the model does not have.
