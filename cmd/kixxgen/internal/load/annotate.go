@@ -43,7 +43,7 @@ func (e *entity) pos() token.Pos { return e.spec.Name.Pos() }
 const directivePrefix = "//kixx:"
 
 // nearDirective matches a comment that was meant as a directive, but is none.
-var nearDirective = regexp.MustCompile(`^(?://[ \t]+kixx:|/\*[ \t]*kixx:|//[ \t]*kixx[ \t]+|//[ \t]*(?i:kixx):)(entity[ \t]*$|entity[ \t]+(?:name=|peek)|index[ \t]+\w+[ \t]+[\w,:]+|view[ \t]+\w+[ \t]+func=|migrate[ \t]+\d+[ \t]+func=)`)
+var nearDirective = regexp.MustCompile(`^(?://[ \t]+kixx:|/\*\s*kixx:|//[ \t]*kixx[ \t]+|//[ \t]*(?i:kixx):[ \t]*)(entity[ \t]*(?:\*/|\n|$)|entity[ \t]+(?:name=|peek)|index[ \t]+\w+[ \t]+[\w,:]+|view[ \t]+\w+[ \t]+func=|migrate[ \t]+\d+[ \t]+func=)`)
 
 // annotations finds the entities of p. Directives that are attached to nothing are mistakes: they would have no effect.
 func (l *loader) annotations(p *pkg) {
