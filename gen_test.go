@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	looksAtSources(t)
 	goMod, goSum := module(t, root)
 	goEnv := strings.Split(strings.TrimSpace(run(t, "go", "env", "GOCACHE", "GOMODCACHE", "GOPATH")), "\n")
 	started := time.Now()
@@ -115,9 +116,27 @@ func TestScripts(t *testing.T) {
 
 // TestExamplesAreFresh checks that the generated files of the examples are what the generator of this tree makes.
 func TestExamplesAreFresh(t *testing.T) {
+	looksAtSources(t)
 	cmd := exec.Command(binary, "check", "./examples/...")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("kixxgen check ./examples/...: %v\n%s", err, out)
+	}
+}
+
+// looksAtSources looks at the files that the command and the applications of the tests are built from, which no test here
+// imports: go test would otherwise take the result of before for one of today.
+func looksAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"cmd", "internal", "templates", "runtime", "examples"} {
+		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				_, err = os.Stat(name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
