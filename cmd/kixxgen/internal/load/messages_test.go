@@ -106,8 +106,7 @@ var worded = regexp.MustCompile(`[a-z,;:]{2,} [a-z]+`)
 
 // texts calls found for every text in the code of a file. Tags, and arguments of functions that make no text, are none.
 func texts(syntax *ast.File, found func(at token.Pos, text string)) {
-	var visit func(n ast.Node) bool
-	visit = func(n ast.Node) bool {
+	visit := func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.ImportSpec:
 			return false
