@@ -4,6 +4,7 @@ package kixxgen_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,11 +62,14 @@ var binary string
 //	aged files…              they are still as age left them
 //	conflict FILE            puts a conflict of git into the middle of FILE
 //	bom FILE                 puts a byte order mark before FILE
+//	moved DIR                moves all that kixxgen has written to a directory beside the rest
+//	same DIR DIR             such directories have the same files, with the same bytes
 func TestScripts(t *testing.T) {
 	root, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
+	looksAtSources(t)
 	goMod, goSum := module(t, root)
 	goEnv := strings.Split(strings.TrimSpace(run(t, "go", "env", "GOCACHE", "GOMODCACHE", "GOPATH")), "\n")
 	started := time.Now()
@@ -74,10 +78,14 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("KIXX_UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kixxgen": kixxgen, "exits": exits, "wrong": wrong, "age": age, "aged": aged, "conflict": conflict, "bom": bom,
+			"moved": moved, "same": same,
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "root" {
+			switch name {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "full": // what takes long is run with the full counts
+				return os.Getenv("KIXX_CI") != "" || os.Getenv("KIXX_LONG") != "", nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
@@ -108,9 +116,27 @@ func TestScripts(t *testing.T) {
 
 // TestExamplesAreFresh checks that the generated files of the examples are what the generator of this tree makes.
 func TestExamplesAreFresh(t *testing.T) {
+	looksAtSources(t)
 	cmd := exec.Command(binary, "check", "./examples/...")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("kixxgen check ./examples/...: %v\n%s", err, out)
+	}
+}
+
+// looksAtSources looks at the files that the command and the applications of the tests are built from, which no test here
+// imports: go test would otherwise take the result of before for one of today.
+func looksAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"cmd", "internal", "templates", "runtime", "examples"} {
+		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				_, err = os.Stat(name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -157,7 +183,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
+	name := args[1]
+	if name == "kixxgen" {
+		name = binary // also without a PATH
+	}
+	err = ts.Exec(name, args[2:]...)
 	got := 0
 	if err != nil {
 		var exit *exec.ExitError
@@ -311,4 +341,70 @@ func bom(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: bom FILE")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\ufeff"+ts.ReadFile(args[0])), 0o644))
+}
+
+// moved moves the generated files under the working directory to a directory, with their paths.
+func moved(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: moved DIR")
+	}
+	from, to := ts.MkAbs("."), filepath.Join(ts.MkAbs(".moved"), args[0])
+	for _, name := range generatedFiles(ts, from) {
+		ts.Check(os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o777))
+		ts.Check(os.Rename(filepath.Join(from, name), filepath.Join(to, name)))
+	}
+}
+
+// generatedFiles returns the paths of the generated files under dir.
+func generatedFiles(ts *testscript.TestScript, dir string) []string {
+	var names []string
+	ts.Check(filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != dir {
+			return filepath.SkipDir
+		}
+		rel, _ := filepath.Rel(dir, name)
+		slashes := filepath.ToSlash(rel)
+		if err == nil && !d.IsDir() && (strings.HasSuffix(name, "_kixx.go") || strings.HasSuffix(name, "_kixx_test.go") ||
+			strings.HasSuffix(name, "kixx.schema.json") || strings.Contains(slashes, "testdata/kixx/")) {
+			names = append(names, rel)
+		}
+		return err
+	}))
+	return names
+}
+
+// same compares what was moved to two directories.
+func same(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: same DIR DIR")
+	}
+	a, b := filepath.Join(ts.MkAbs(".moved"), args[0]), filepath.Join(ts.MkAbs(".moved"), args[1])
+	names, others := generatedFiles(ts, a), generatedFiles(ts, b)
+	if len(names) == 0 || !slices.Equal(names, others) {
+		ts.Fatalf("%s has %q, and %s has %q", args[0], names, args[1], others)
+	}
+	for _, name := range names {
+		one, two := ts.ReadFile(filepath.Join(a, name)), ts.ReadFile(filepath.Join(b, name))
+		if one != two {
+			ts.Fatalf("%s differs:\n%s", name, diff.Diff(args[0], []byte(one), args[1], []byte(two)))
+		}
+	}
+}
+
+// TestModuleCanBeReleased checks that go.mod has nothing that is there on one machine alone, and that it does not raise the
+// version of Go that users must have without anybody deciding it: a newer release of a requirement can do that.
+func TestModuleCanBeReleased(t *testing.T) {
+	var mod struct {
+		Go, Toolchain             string
+		Replace, Exclude, Retract []any
+	}
+	if err := json.Unmarshal([]byte(run(t, "go", "mod", "edit", "-json")), &mod); err != nil {
+		t.Fatal(err)
+	}
+	if mod.Go != "1.26.0" || mod.Toolchain != "" {
+		t.Errorf("go.mod asks for go %s, toolchain %q, want 1.26.0 and none", mod.Go, mod.Toolchain)
+	}
+	if len(mod.Replace)+len(mod.Exclude)+len(mod.Retract) > 0 {
+		t.Errorf("go.mod has replacements %v, exclusions %v, retractions %v, want none", mod.Replace, mod.Exclude, mod.Retract)
+	}
 }

@@ -45,6 +45,7 @@ type Entity struct {
 
 	File       string // base name of the file to write: item_kixx.go
 	TestFile   string // base name of its test: item_kixx_test.go; "": none
+	InTest     bool   // it is declared in a test file: File is one too, and has the test in it
 	Constraint string // build constraint of the file that declares the entity, without "//go:build": "linux"; or ""
 }
 

@@ -24,8 +24,7 @@ const (
 )
 
 // Render returns the source of the files to write for p, by their base names: one for each entity, and one with its test.
-// Functions of a struct
-// that several entities reach are in the file of the first of them. The same model gives the same bytes. p is only read.
+// Functions of a struct that several entities reach are in the file of the first of them. The same model gives the same bytes. p is only read.
 //
 // An error means that the model is not complete, or that an emitter is wrong: what came out does not parse.
 func Render(p *Package) (map[string][]byte, error) {
@@ -107,6 +106,9 @@ func renderEntity(s *shared, e *Entity) ([]byte, error) {
 	}
 	for _, st := range s.owned[e] {
 		w.emitGuard(st)
+	}
+	if e.InTest {
+		w.emitSamplesTest()
 	}
 
 	var raw bytes.Buffer

@@ -3,10 +3,24 @@ package templates
 import (
 	"fmt"
 	"strings"
+
+	"github.com/dave/jennifer/jen"
 )
 
 // kixxtestPath is imported by generated tests.
 const kixxtestPath = "github.com/kixxgen/kixxgen/runtime/kixxtest"
+
+// emitSamplesTest emits the test of an entity that is declared in a test file, into the same file as the rest.
+//
+//	// TestItemReadsSamples reads a document of every version that Item ever had, from testdata/kixx.
+//	func TestItemReadsSamples(t *testing.T) {
+//		kixxtest.Samples(t, itemSchema)
+//	}
+func (w *writer) emitSamplesTest() {
+	w.doc("Test%sReadsSamples reads a document of every version that %s ever had, from testdata/kixx.", w.e.Name, w.e.Name)
+	w.Func().Id("Test" + w.e.Name + "ReadsSamples").Params(jen.Id("t").Op("*").Qual("testing", "T")).
+		Block(jen.Qual(kixxtestPath, "Samples").Call(jen.Id("t"), jen.Id(w.schemaVar())))
+}
 
 // samplesTest returns the source of the test of e, which is written out: it is the same for every entity.
 //

@@ -103,7 +103,9 @@
 //	//kixx:entity [name=stock_item] [peek]
 //
 // makes the struct an entity. Its documents are stored under the name, which is the name of the type in small letters unless
-// it is given. With peek there are Peek and Peeks, which read documents without a copy of them.
+// it is given. With peek there are Peek and Peeks, which read documents without a copy of them. An entity may be declared in
+// a test file, of the package itself or of package inventory_test: all that is generated for it is in item_kixx_test.go, and
+// only tests have it.
 //
 //	//kixx:index Name Field,Field:desc [unique] [version=n]
 //

@@ -8,6 +8,11 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
+// Typo reports whether given is known but for the case of its letters and one more mistake.
+func Typo(given, known string) bool {
+	return given != known && levenshtein.ComputeDistance(strings.ToLower(given), strings.ToLower(known)) <= 1
+}
+
 // Nearest returns a hint that names the known word most like the one given, if there is one like it, else all of them.
 func Nearest(given string, known ...string) string {
 	if best := Like(given, known...); best != "" {

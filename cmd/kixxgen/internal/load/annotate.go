@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/kixxgen/kixxgen/internal/hint"
@@ -42,11 +43,14 @@ func (e *entity) pos() token.Pos { return e.spec.Name.Pos() }
 const directivePrefix = "//kixx:"
 
 // nearDirective matches a comment that was meant as a directive, but is none.
-var nearDirective = regexp.MustCompile(`^(?://[ \t]+kixx:|/\*[ \t]*kixx:|//[ \t]*kixx[ \t]+|//[ \t]*(?i:kixx):)(entity[ \t]*$|entity[ \t]+(?:name=|peek)|index[ \t]+\w+[ \t]+[\w,:]+|view[ \t]+\w+[ \t]+func=|migrate[ \t]+\d+[ \t]+func=)`)
+var nearDirective = regexp.MustCompile(`^(?://[ \t]+kixx:|/\*\s*kixx:|//[ \t]*kixx[ \t]+|//[ \t]*(?i:kixx):[ \t]*)(entity[ \t]*(?:\*/|\n|$)|entity[ \t]+(?:name=|peek)|index[ \t]+\w+[ \t]+[\w,:]+|view[ \t]+\w+[ \t]+func=|migrate[ \t]+\d+[ \t]+func=)`)
 
 // annotations finds the entities of p. Directives that are attached to nothing are mistakes: they would have no effect.
 func (l *loader) annotations(p *pkg) {
 	for _, f := range p.files {
+		if slices.Contains(l.tests, p) && !f.test {
+			continue // these are the package's that is built
+		}
 		attached := map[*ast.Comment]bool{}
 		for _, node := range f.syntax.Decls {
 			gen, ok := node.(*ast.GenDecl)
@@ -64,11 +68,6 @@ func (l *loader) annotations(p *pkg) {
 		}
 		l.loose(f, attached)
 		l.tagsOf(f)
-	}
-	for _, list := range [][]string{p.TestGoFiles, p.XTestGoFiles} {
-		for _, name := range list {
-			l.inTests(filepath.Join(p.Dir, name))
-		}
 	}
 }
 
@@ -153,6 +152,9 @@ func (l *loader) declaresEntity(e *entity) bool {
 			l.at(f.pos(w.at), "unknown option %q of //kixx:entity%s", w.text, hint.Nearest(firstOf(a.name, w.text), "name=", "peek"))
 		}
 	}
+	if e.collection == strings.ToLower(e.name) && !collectionName.MatchString(e.collection) {
+		l.at(e.pos(), "%s: its collection would be called %q: want small letters, digits and underscores, a letter first; give it a name: //kixx:entity name=…", e.name, e.collection)
+	}
 	e.constraint = constraintOf(f)
 	return len(l.problems) == problems
 }
@@ -208,15 +210,6 @@ func whyLoose(f *file, group *ast.CommentGroup) string {
 		}
 	}
 	return "; put it directly before the type, without a blank line"
-}
-
-// inTests reports entities in a test file.
-func (l *loader) inTests(name string) {
-	for _, found := range l.entitiesIn(name) {
-		p := found.position
-		l.problems = append(l.problems, Problem{File: name, Line: p.Line, Col: p.Column,
-			Text: "entity " + found.name + " is declared in a test file, which is not supported yet; move it to a file without _test"})
-	}
 }
 
 // excluded notes the entities in files that build constraints exclude from this run.
@@ -296,7 +289,7 @@ func constraintOf(f *file) string {
 			}
 		}
 	}
-	parts := strings.Split(strings.TrimSuffix(filepath.Base(f.path), ".go"), "_")
+	parts := strings.Split(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(f.path), ".go"), "_test"), "_")
 	if n := len(parts); n >= 2 {
 		var terms []string
 		if n >= 3 && knownOS[parts[n-2]] && knownArch[parts[n-1]] {

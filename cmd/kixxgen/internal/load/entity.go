@@ -11,18 +11,19 @@ import (
 	"github.com/kixxgen/kixxgen/templates"
 )
 
-// build makes the models of the entities of p, one for each build constraint under which some are declared, and its
-// schema file. It returns nil if p neither has nor had entities.
+// build makes the models of the entities of p and of its tests, one for each build constraint under which some are declared,
+// and the schema file of the directory. Those of tests are in it like the others: whatever has a database with documents, a
+// test too, may have one from before. It returns nil if p neither has nor had entities.
 func (l *loader) build(p *pkg) *Package {
 	var entities []*entity
 	for _, e := range l.entities {
-		if e.pkg == p {
+		if e.pkg == p || slices.Contains(p.tests(), e.pkg) {
 			entities = append(entities, e)
 		}
 	}
 	made := &Package{Dir: p.Dir}
-	for name := range p.keep {
-		made.Keep = append(made.Keep, fileName(name), testName(name))
+	for name, at := range p.keep {
+		made.Keep = append(made.Keep, generated(name, isTest(at.Filename))...)
 	}
 	slices.Sort(made.Keep)
 	if len(entities) == 0 {
@@ -32,42 +33,22 @@ func (l *loader) build(p *pkg) *Package {
 		made.Schema = l.schema(p, nil)
 		return made
 	}
-	slices.SortFunc(entities, func(a, b *entity) int { return strings.Compare(a.name, b.name) })
-	l.check(p)
-
-	groups := map[string][]*entity{}
-	for _, e := range entities {
-		groups[e.constraint] = append(groups[e.constraint], e)
-	}
+	slices.SortStableFunc(entities, func(a, b *entity) int { return strings.Compare(a.name, b.name) })
 	taken := newNames(p)
-	for _, c := range slices.Sorted(maps.Keys(groups)) {
-		// A builder for each constraint: files under different ones may be compiled together or not, so that each group has
-		// functions of its own for the structs that it stores.
-		b := &builder{loader: l, pkg: p, structs: map[string]*structInfo{}, names: map[string]string{}, under: map[*types.Named]bool{}}
-		for _, at := range []string{runtimePath, genPath, orderedPath, msgpPath, "context", "time", "maps", "slices", "encoding/json", "testing", kixxtestPath} {
-			b.names[at] = standardName(at)
-		}
-		model := &templates.Package{Path: p.ImportPath, Name: p.name, Names: b.names}
-		for _, e := range groups[c] {
-			if b.entity(e) {
-				model.Entities = append(model.Entities, e.model)
-			}
-		}
-		for _, info := range b.order {
-			for _, f := range info.model.Fields {
-				f.Lines = typeText(f.Type)
-			}
-			for _, f := range info.fields {
-				f.model.Validate = f.tag.rules
-			}
-		}
-		b.nestedEntities()
-		b.hiddenFields()
-		b.idleOptions()
-		b.idlePolicies(model.Entities)
-		b.chooseNames(groups[c], taken)
-		model.Aliases = taken.aliases(b.names)
-		made.Models = append(made.Models, model)
+	builders := l.builders(p, entities, taken)
+	if p.tested != nil { // what is generated for tests is compiled together with the rest
+		builders = append(builders, l.builders(p.tested, entities, taken)...)
+	}
+	if p.external != nil {
+		builders = append(builders, l.builders(p.external, entities, newNames(p.external))...)
+	}
+	for _, b := range builders {
+		b.claimNames()
+	}
+	for _, b := range builders { // these give way to all that were claimed
+		b.chooseNames()
+		b.made.Aliases = b.taken.aliases(b.names)
+		made.Models = append(made.Models, b.made)
 	}
 	l.sameFiles(p, entities)
 	made.Schema = l.schema(p, entities)
@@ -81,6 +62,47 @@ func (l *loader) build(p *pkg) *Package {
 	return made
 }
 
+// builders makes the models of those of the entities that p declares, but for their names, one for each build constraint.
+func (l *loader) builders(p *pkg, entities []*entity, taken *names) (builders []*builder) {
+	groups := map[string][]*entity{}
+	for _, e := range entities {
+		if e.pkg == p {
+			groups[e.constraint] = append(groups[e.constraint], e)
+		}
+	}
+	if len(groups) > 0 {
+		l.check(p)
+	}
+	for _, c := range slices.Sorted(maps.Keys(groups)) {
+		// A builder for each constraint: files under different ones may be compiled together or not, so that each group has
+		// functions of its own for the structs that it stores.
+		b := &builder{loader: l, pkg: p, group: groups[c], taken: taken, structs: map[string]*structInfo{}, names: map[string]string{}, under: map[*types.Named]bool{}}
+		for _, at := range []string{runtimePath, genPath, orderedPath, msgpPath, "context", "time", "maps", "slices", "encoding/json", "testing", kixxtestPath} {
+			b.names[at] = standardName(at)
+		}
+		b.made = &templates.Package{Path: p.ImportPath, Name: p.name, Names: b.names}
+		for _, e := range groups[c] {
+			if b.entity(e) {
+				b.made.Entities = append(b.made.Entities, e.model)
+			}
+		}
+		for _, info := range b.order {
+			for _, f := range info.model.Fields {
+				f.Lines = typeText(f.Type)
+			}
+			for _, f := range info.fields {
+				f.model.Validate = f.tag.rules
+			}
+		}
+		b.nestedEntities()
+		b.hiddenFields()
+		b.idleOptions()
+		b.idlePolicies(b.made.Entities)
+		builders = append(builders, b)
+	}
+	return builders
+}
+
 // standardName returns the package name of a package that generated code imports by itself.
 func standardName(at string) string {
 	if at == runtimePath {
@@ -92,13 +114,25 @@ func standardName(at string) string {
 // fileName returns the base name of the file that is generated for an entity.
 func fileName(entity string) string { return strings.ToLower(entity) + "_kixx.go" }
 
-// testName returns the base name of the file that is generated for its test.
+// testName returns the base name of the file that is generated for its test, or for all of it if it is declared in a test
+// file.
 func testName(entity string) string { return strings.ToLower(entity) + "_kixx_test.go" }
+
+// generated returns the base names of the files that are generated for an entity that is declared in a test file or not.
+func generated(entity string, inTest bool) []string {
+	if inTest {
+		return []string{testName(entity)}
+	}
+	return []string{fileName(entity), testName(entity)}
+}
 
 // entity makes the model of e, and reports what is wrong with it. It reports false if there is no struct to make one of.
 func (b *builder) entity(e *entity) bool {
 	obj, ok := b.pkg.types.Scope().Lookup(e.name).(*types.TypeName)
 	if !ok || b.pkg.decls[e.name].node != e.spec {
+		if first := b.pkg.decls[e.name]; e.file.test && !first.file.test {
+			b.at(e.pos(), "%s is declared twice, also in %s", e.name, b.where(first.pos))
+		}
 		return false // declared twice, and this is the second one
 	}
 	named, ok := obj.Type().(*types.Named)
@@ -127,6 +161,9 @@ func (b *builder) entity(e *entity) bool {
 		File:       fileName(e.name),
 		TestFile:   testName(e.name),
 		Constraint: e.constraint,
+	}
+	if e.file.test {
+		e.model.File, e.model.TestFile, e.model.InTest = testName(e.name), "", true
 	}
 	b.describe(e)
 	b.roles(e)
@@ -341,8 +378,11 @@ func (l *loader) forgotten() {
 	for _, e := range l.entities {
 		known[e.spec] = true
 	}
-	for _, p := range l.roots {
+	for _, p := range slices.Concat(l.roots, l.tests) {
 		for _, f := range p.files {
+			if p.beside != nil && !f.test {
+				continue
+			}
 			for _, node := range f.syntax.Decls {
 				gen, ok := node.(*ast.GenDecl)
 				if !ok || gen.Tok != token.TYPE {

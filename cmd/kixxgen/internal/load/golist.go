@@ -41,7 +41,11 @@ func goList(ctx context.Context, cfg Config) ([]*listed, error) {
 	args = append(args, cfg.Patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = cfg.Dir
-	cmd.Env = append(os.Environ(), "PWD="+cfg.Dir)
+	cmd.Env = cfg.env
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, "PWD="+cfg.Dir)
 	if cfg.GOOS != "" {
 		cmd.Env = append(cmd.Env, "GOOS="+cfg.GOOS)
 	}

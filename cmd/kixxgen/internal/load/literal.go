@@ -87,7 +87,7 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 			}
 		case *ast.Ident:
 			for _, at := range f.dots {
-				if q := b.packages[at]; q != nil && b.pkg.decls[n.Name] == nil && q.decls[n.Name] != nil {
+				if q := b.imported(b.pkg, at); q != nil && b.pkg.decls[n.Name] == nil && q.decls[n.Name] != nil {
 					cuts = append(cuts, cut{f.offset(n.Pos()), f.offset(n.End()), templates.Name{Path: at, Name: n.Name}})
 				}
 			}

@@ -8,7 +8,7 @@
 // Every mistake is collected with its position; all are returned together. The model that comes out is complete: names
 // are chosen and clashes resolved.
 //
-// Read golist.go, source.go and reach.go for the loading, annotate.go, tag.go and directive.go for the annotations,
+// Read golist.go, source.go, intests.go and reach.go for the loading, annotate.go, tag.go and directive.go for the annotations,
 // types.go and fields.go for types, entity.go, index.go and view.go for the model, evolve.go for how they change, schema.go
 // for kixx.schema.json, sample.go for testdata/kixx.
 package load
@@ -35,7 +35,10 @@ type Config struct {
 	Tags     string   // build tags, separated by commas; "" for none beside those of GOFLAGS
 	GOOS     string   // operating system to load for; "" for that of the environment
 
-	whole bool // keep all declarations of the packages that are reached: what tests compare the walk with
+	// For tests: of which packages that are reached all declarations are kept, to compare the walk with; nil for none. And the
+	// environment of go list, nil for that of the process.
+	whole func(*pkg) bool
+	env   []string
 }
 
 // A Package is one package with entities, or one that had some: then it has no models and no schema.
@@ -79,6 +82,15 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 		l.parse(p)
 		l.excluded(p)
 		l.annotations(p)
+		l.withTests(p)
+		l.tests = append(l.tests, p.tests()...)
+	}
+	if err := l.listImports(ctx, l.tests); err != nil {
+		return nil, err
+	}
+	for _, p := range l.tests {
+		p.index(l)
+		l.annotations(p)
 	}
 	// The whole walk comes before the first check: a package is checked once, with all that is reached in it.
 	for _, e := range l.entities {
@@ -89,9 +101,10 @@ func Load(ctx context.Context, cfg Config) (*Result, error) {
 			}
 		}
 	}
-	if cfg.whole {
+	if cfg.whole != nil {
 		l.reachWhole()
 	}
+	l.brokenFiles()
 	result := &Result{}
 	for _, p := range annotated {
 		if p.partly {
@@ -127,12 +140,10 @@ func (p *pkg) mentions(text string) bool {
 			return true
 		}
 	}
-	for _, list := range [][]string{p.TestGoFiles, p.XTestGoFiles, p.IgnoredGoFiles} {
-		for _, name := range list {
-			src, err := os.ReadFile(filepath.Join(p.Dir, name))
-			if err == nil && bytes.Contains(src, []byte(text)) && !Ours(name, src) {
-				return true
-			}
+	for _, name := range append(p.testFiles(), p.IgnoredGoFiles...) {
+		src, err := os.ReadFile(filepath.Join(p.Dir, name))
+		if err == nil && bytes.Contains(src, []byte(text)) && !Ours(name, src) {
+			return true
 		}
 	}
 	return false
@@ -148,7 +159,7 @@ func (p *pkg) hasOurs() bool {
 		if e.Name() == SchemaFile {
 			return true
 		}
-		if strings.HasSuffix(e.Name(), "_kixx.go") {
+		if strings.HasSuffix(e.Name(), "_kixx.go") || strings.HasSuffix(e.Name(), "_kixx_test.go") {
 			if src, err := os.ReadFile(filepath.Join(p.Dir, e.Name())); err == nil && Ours(e.Name(), src) {
 				return true
 			}

@@ -77,7 +77,7 @@ func TestModels(t *testing.T) {
 			dir := extract(t, ar)
 			got := loaded(t, Config{Dir: dir, Patterns: []string{"./..."}})
 			compareArchive(t, name, ar, got)
-			whole := loaded(t, Config{Dir: dir, Patterns: []string{"./..."}, whole: true})
+			whole := loaded(t, Config{Dir: dir, Patterns: []string{"./..."}, whole: func(*pkg) bool { return true }})
 			for part, text := range got {
 				if whole[part] != text {
 					t.Errorf("with all declarations of each package, %s is\n%s\nwith those that are reached\n%s", part, whole[part], text)

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,18 +21,21 @@ var keys = maps.Keys[map[string]bool]
 
 // A names holds the package-level names of a package, the user's and those that are generated.
 type names struct {
-	pkg   *pkg
 	user  map[string]bool
-	taken map[string]string // generated names, and what they are for
+	taken map[string]string // generated names, and the entity that claims them, "" for those that gave way to others
+	tests map[string]bool   // methods that test files declare, "ItemRepo.Mine"
 }
 
 // newNames returns the names of p's own files. Those of its tests count too: they are compiled together.
 func newNames(p *pkg) *names {
-	n := &names{pkg: p, user: map[string]bool{}, taken: map[string]string{}}
+	n := &names{user: map[string]bool{}, taken: map[string]string{}, tests: map[string]bool{}}
 	for name := range p.decls {
 		n.user[name] = true
 	}
 	for _, name := range p.TestGoFiles {
+		if len(p.files) > 0 && p.files[0].test { // of p_test, whose files were read
+			return n
+		}
 		at := filepath.Join(p.Dir, name)
 		src, err := readUser(at)
 		if err != nil {
@@ -46,6 +50,8 @@ func newNames(p *pkg) *names {
 			case *ast.FuncDecl:
 				if d.Recv == nil {
 					n.user[d.Name.Name] = true
+				} else {
+					n.tests[receiverBase(d)+"."+d.Name.Name] = true
 				}
 			case *ast.GenDecl:
 				for _, spec := range d.Specs {
@@ -65,7 +71,10 @@ func newNames(p *pkg) *names {
 }
 
 // free reports whether a name can be generated.
-func (n *names) free(name string) bool { return !n.user[name] && n.taken[name] == "" }
+func (n *names) free(name string) bool {
+	_, taken := n.taken[name]
+	return !taken && !n.user[name]
+}
 
 // aliases returns the import paths that must be imported under another name than their own: the user declares that name,
 // or another import has it.
@@ -100,19 +109,39 @@ func ownImport(at string) int {
 	return 0
 }
 
-// chooseNames chooses the names that generated code declares for a group of entities, and reports those that the user has.
-func (b *builder) chooseNames(group []*entity, n *names) {
+// claimNames takes the names that follow from those of the entities, and reports which of them are taken.
+func (b *builder) claimNames() {
+	for _, e := range b.group {
+		if e.model == nil {
+			continue
+		}
+		b.keyNames(e, b.taken)
+		b.exportedNames(e, b.taken)
+		b.methodNames(e)
+		b.accessorNames(e)
+		for _, name := range []string{lowerCapitals(e.name) + "Schema", "index" + e.name} {
+			b.claim(e, name, b.taken)
+		}
+	}
+}
+
+// chooseNames chooses the other names of generated code, so that they clash with none.
+func (b *builder) chooseNames() {
+	n := b.taken
 	own := map[*structInfo]bool{}
-	for _, e := range group {
+	for _, e := range b.group {
 		if e.model != nil {
-			b.keyNames(e, n)
 			own[e.fields] = true
 			b.structNames(e.fields, e.name, n)
 		}
 	}
 	for _, s := range b.order {
 		if !own[s] {
-			b.structNames(s, b.structBase(s)+constraintWords(group[0].constraint), n)
+			base := b.structBase(s) + constraintWords(b.group[0].constraint)
+			if b.pkg == b.pkg.beside { // beside those of the package that is built
+				base += "Test"
+			}
+			b.structNames(s, base, n)
 		}
 	}
 	imports := map[string]bool{}
@@ -120,16 +149,11 @@ func (b *builder) chooseNames(group []*entity, n *names) {
 	for at, name := range b.names {
 		imports[firstOf(aliases[at], name)] = true
 	}
-	for _, e := range group {
+	for _, e := range b.group {
 		if e.model == nil {
 			continue
 		}
-		b.exportedNames(e, n)
-		b.methodNames(e)
 		prefix := lowerCapitals(e.name)
-		for _, name := range []string{prefix + "Schema", "index" + e.name} {
-			b.claim(e, name, n)
-		}
 		params := map[string]bool{}
 		nameParams := func(fields []*templates.IndexField) {
 			inUse := map[string]bool{}
@@ -140,11 +164,11 @@ func (b *builder) chooseNames(group []*entity, n *names) {
 		}
 		nameParams(e.model.Keys[:max(len(e.model.Keys)-1, 0)]) // the last one is what RangeByKey is over
 		for _, ix := range e.model.Indexes {
-			ix.Var = n.fresh(prefix+"By"+ix.Name, "an index of "+e.name)
+			ix.Var = n.fresh(prefix + "By" + ix.Name)
 			nameParams(ix.Fields)
 		}
 		for _, v := range e.model.Views {
-			v.Var = n.fresh(prefix+"By"+v.Query, "a view of "+e.name)
+			v.Var = n.fresh(prefix + "By" + v.Query)
 		}
 		e.model.Var = documentVar(e.name, func(name string) bool { return params[name] || imports[name] || n.user[name] })
 	}
@@ -180,7 +204,7 @@ func (b *builder) structNames(s *structInfo, base string, n *names) {
 		name = fmt.Sprintf("%s%d", base, i)
 	}
 	for _, verb := range codecVerbs {
-		n.taken[verb+name] = "the codec of " + b.show(s.typ)
+		n.taken[verb+name] = ""
 	}
 	s.model.Func = name
 }
@@ -249,29 +273,31 @@ func (b *builder) claim(e *entity, name string, n *names) {
 		b.at(d.pos, "%s is the name of what is generated for %s (%s); rename it", name, e.name, b.where(e.pos()))
 	case n.user[name]:
 		b.at(e.pos(), "%s: a test file declares %s, which is generated for it; rename it there", e.name, name)
-	case n.taken[name] != "" && name != lowerCapitals(e.name)+"Schema": // if the schemas fold, so do the files: reported there
-		b.at(e.pos(), "%s: %s would be generated twice, also as %s; rename one of them", e.name, name, n.taken[name])
+	case n.taken[name] != "":
+		if !strings.EqualFold(n.taken[name], e.name) { // else the files have one name, too: reported there
+			b.at(e.pos(), "%s: %s would be generated twice, also for %s; rename one of them", e.name, name, n.taken[name])
+		}
 	default:
-		n.taken[name] = "part of " + e.name
+		n.taken[name] = e.name
 	}
 }
 
 // fresh takes name, or one like it that is free.
-func (n *names) fresh(name, what string) string {
+func (n *names) fresh(name string) string {
 	base := name
 	for i := 2; !n.free(name); i++ {
 		name = fmt.Sprintf("%s%d", base, i)
 	}
-	n.taken[name] = what
+	n.taken[name] = ""
 	return name
 }
 
-// methodNames reports methods that the user declares on the repository of e and that are generated.
+// methodNames reports methods that the user declares on the repository of e and that are generated, or stand in the way of
+// the generic repository in it. Those of the generic one he may have.
 func (b *builder) methodNames(e *entity) {
-	own := b.pkg.methods[e.name+"Repo"]
-	made := []string{"Merge", "RangeByKey", "With"}
+	made := []string{"Merge", "RangeByKey", "With", "Repo"}
 	if e.model.Deleted != nil {
-		made = append(made, "WithDeleted")
+		made = append(made, "WithDeleted", "SoftRepo")
 	}
 	if e.peek {
 		made = append(made, "Peek", "Peeks")
@@ -288,34 +314,75 @@ func (b *builder) methodNames(e *entity) {
 		made = append(made, "QueryBy"+v.Query, "RangeBy"+v.Query)
 	}
 	for _, name := range made {
-		if d := own[name]; d != nil {
-			b.at(d.pos, "method %s of %sRepo is generated; rename it", name, e.name)
-		}
+		b.ownMethod(e, e.name+"Repo", name)
 	}
+}
+
+// ownMethod reports a method that the user declares on a generated type, and that is generated.
+func (b *builder) ownMethod(e *entity, receiver, name string) {
+	if d := b.pkg.methods[receiver][name]; d != nil {
+		b.at(d.pos, "method %s of %s is generated; rename it", name, receiver)
+	} else if b.taken.tests[receiver+"."+name] {
+		b.at(e.pos(), "%s: a test file declares method %s of %s, which is generated for it; rename it there", e.name, name, receiver)
+	}
+}
+
+// accessorNames reports methods of the type that reads shared documents that would be there twice: of fields that have one
+// name in Go, or as one that the user declares.
+func (b *builder) accessorNames(e *entity) {
+	if !e.peek {
+		return
+	}
+	seen := map[string]string{}
+	for _, f := range e.fields.fields {
+		name, path := f.v.Name(), strings.Join(f.model.Path, ".")
+		if first := seen[name]; first != "" {
+			at := f.outer.Pos()
+			b.at(at, "field %s: %s already has a method %s, for %s; rename one of the fields, or leave it out with kixx:\"-\"", path, e.model.Peek, name, first)
+		}
+		seen[name] = path
+		b.ownMethod(e, e.model.Peek, name)
+	}
+	b.ownMethod(e, e.model.Peek, "doc")
 }
 
 // sameFiles reports entities whose files or collections have one name. File systems that fold case make one file of two.
 func (l *loader) sameFiles(p *pkg, entities []*entity) {
 	files, collections := map[string]*entity{}, map[string]*entity{}
-	users := map[string]bool{}
-	for _, s := range p.sources {
-		users[strings.ToLower(s.name)] = true
+	users := map[string]string{} // files of the user's with names as ours, by those in small letters
+	entries, _ := os.ReadDir(p.Dir)
+	for _, entry := range entries {
+		if name := strings.ToLower(entry.Name()); strings.HasSuffix(name, "_kixx.go") || strings.HasSuffix(name, "_kixx_test.go") {
+			src, err := os.ReadFile(filepath.Join(p.Dir, entry.Name()))
+			if err == nil && !Ours(name, src) {
+				users[name] = entry.Name()
+			}
+		}
 	}
 	for _, e := range entities {
 		if at, ok := p.keep[e.name]; ok {
 			l.at(e.pos(), "%s is an entity in %s too, which build constraints exclude: both would be generated to %s; "+
-				"move the entity to a file without constraints", e.name, filepath.Base(at.Filename), fileName(e.name))
+				"move the entity to a file without constraints", e.name, filepath.Base(at.Filename), generated(e.name, e.file.test)[0])
 		}
-		if first := files[fileName(e.name)]; first != nil {
-			l.at(e.pos(), "%s and %s would both be generated to %s; rename one of them", first.name, e.name, fileName(e.name))
+		first, clash := (*entity)(nil), ""
+		for _, name := range generated(e.name, e.file.test) {
+			if other := files[name]; other != nil && clash == "" {
+				first, clash = other, name
+			}
+			files[name] = e
+			if users[name] != "" {
+				l.problems = append(l.problems, Problem{File: filepath.Join(p.Dir, users[name]), Line: 1, Col: 1, Text: fmt.Sprintf(
+					"file was not written by kixxgen, which would write %s here; rename it, or start it with %q", e.name, Header)})
+			}
+		}
+		if first != nil {
+			if first.name != e.name || first.pkg.ImportPath != e.pkg.ImportPath { // else it is declared twice
+				l.at(e.pos(), "%s and %s would both be generated to %s; rename one of them", first.name, e.name, clash)
+			}
 		} else if first := collections[e.collection]; first != nil {
 			l.at(e.pos(), "%s and %s are both stored as %q; give one another name: //kixx:entity name=…", first.name, e.name, e.collection)
 		}
-		files[fileName(e.name)], collections[e.collection] = e, e
-		if users[fileName(e.name)] {
-			l.problems = append(l.problems, Problem{File: filepath.Join(p.Dir, fileName(e.name)), Line: 1, Col: 1, Text: fmt.Sprintf(
-				"file was not written by kixxgen, which would write %s here; rename it, or start it with %q", e.name, Header)})
-		}
+		collections[e.collection] = e
 	}
 }
 

@@ -88,6 +88,10 @@ func (l *loader) tag(f *file, field *ast.Field) *fieldTag {
 			}
 		case "kixx":
 			l.options(f, t, p)
+		default:
+			if hint.Typo(p.key, "kixx") {
+				l.at(f.pos(p.at), "tag key %q has no effect; did you mean %q?", p.key, "kixx")
+			}
 		}
 	}
 	if badAt >= 0 && strings.Contains(text.text, "kixx") {

@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -49,12 +51,13 @@ func (l *loader) reach(from *pkg, name string) {
 	}
 }
 
-// reachWhole keeps all declarations of the packages that something was reached in, and of those that these need.
+// reachWhole keeps all declarations of the packages that something was reached in, also for these declarations, as far as
+// they are to be kept whole.
 func (l *loader) reachWhole() {
 	for again := true; again; {
 		again = false
-		for _, p := range l.packages {
-			if !p.parsed || len(p.kept) == 0 {
+		for _, p := range append(slices.Collect(maps.Values(l.packages)), l.tests...) {
+			if !p.parsed || len(p.kept) == 0 || !l.cfg.whole(p) {
 				continue
 			}
 			for name, d := range p.decls {
@@ -120,7 +123,7 @@ func (l *loader) refs(p *pkg, d *decl, bodies bool, found func(ref)) {
 		case *ast.SelectorExpr:
 			if x, ok := n.X.(*ast.Ident); ok {
 				if at, ok := d.file.imports[x.Name]; ok {
-					if q := l.packages[at]; q != nil {
+					if q := l.imported(p, at); q != nil {
 						found(ref{q, n.Sel.Name})
 					}
 				}
@@ -132,7 +135,7 @@ func (l *loader) refs(p *pkg, d *decl, bodies bool, found func(ref)) {
 				found(ref{p, n.Name})
 			} else {
 				for _, at := range d.file.dots {
-					if q := l.packages[at]; q != nil && ast.IsExported(n.Name) {
+					if q := l.imported(p, at); q != nil && ast.IsExported(n.Name) {
 						l.parse(q)
 						if q.decls[n.Name] != nil {
 							found(ref{q, n.Name})
@@ -262,7 +265,7 @@ func (im importer) Import(at string) (*types.Package, error) {
 	if at == "unsafe" {
 		return types.Unsafe, nil
 	}
-	q := im.l.packages[im.p.resolve(at)]
+	q := im.l.imported(im.p, im.p.resolve(at))
 	switch {
 	case q == nil:
 		return nil, importError("package is not listed")
@@ -274,7 +277,7 @@ func (im importer) Import(at string) (*types.Package, error) {
 		if q.Error != nil {
 			return nil, importError(q.Error.Err)
 		}
-		return nil, importError("no Go files in " + q.Dir)
+		return nil, importError("it has no Go files but generated ones")
 	}
 	return im.l.check(q), nil
 }

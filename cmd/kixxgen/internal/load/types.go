@@ -40,6 +40,10 @@ type builder struct {
 	names   map[string]string      // import paths that generated code may mention, and their package names
 	under   map[*types.Named]bool  // types that are no structs and are being read
 	within  string                 // what a struct type without a name that is met now is named after
+
+	group []*entity // the entities that the model is made of
+	taken *names    // shared with those whose code is compiled together with this one's
+	made  *templates.Package
 }
 
 // A structInfo is a struct type with what the model does not have.
@@ -62,8 +66,6 @@ func (b *builder) typeOf(t types.Type) (*templates.Type, *refusal) {
 	switch t := t.(type) {
 	case *types.Named:
 		return b.namedType(t)
-	case *types.TypeParam:
-		return nil, refuse("the type parameter %s has no type here", t)
 	}
 	return b.literalType(t)
 }
@@ -107,7 +109,11 @@ func (b *builder) namedType(t *types.Named) (*templates.Type, *refusal) {
 			name.Args = append(name.Args, arg)
 		}
 	}
-	if lock := b.lockIn(t, map[types.Type]bool{}); lock != "" {
+	switch lock := b.lockIn(t, map[types.Type]bool{}); lock {
+	case "":
+	case shown:
+		return nil, refuse("%s must not be copied, as documents are; store what it is made of", shown)
+	default:
 		return nil, refuse("%s holds a %s, which must not be copied, as documents are; store what it is made of", shown, lock)
 	}
 	if kind := b.marshalKind(t); kind != 0 {
@@ -159,7 +165,7 @@ func (b *builder) literalType(t types.Type) (*templates.Type, *refusal) {
 			return nil, bad
 		}
 		if t.Len() < 0 {
-			return nil, refuse("the length of the array cannot be resolved")
+			return nil, refuse(unresolvedType)
 		}
 		return &templates.Type{Kind: templates.Array, Elem: elem, Len: t.Len()}, nil
 	case *types.Map:
@@ -286,7 +292,7 @@ func (b *builder) broken(t *types.Named) string {
 	if basic, ok := t.Underlying().(*types.Basic); !ok || basic.Kind() != types.Invalid {
 		return ""
 	}
-	if q := b.packages[t.Obj().Pkg().Path()]; q != nil {
+	if q := b.imported(b.pkg, t.Obj().Pkg().Path()); q != nil {
 		if d := q.decls[t.Obj().Name()]; d != nil {
 			if msg := q.complaint(d.file, d.node); msg != "" {
 				return fmt.Sprintf("type %s: %s", b.show(t), msg)
@@ -398,10 +404,10 @@ func embeddedPos(x ast.Expr) token.Pos {
 
 // place returns where a field is declared; its pkg is nil if that is not known.
 func (b *builder) place(v *types.Var) fieldAt {
-	if v.Pkg() == nil || b.packages[v.Pkg().Path()] == nil {
+	if v.Pkg() == nil || b.imported(b.pkg, v.Pkg().Path()) == nil {
 		return fieldAt{}
 	}
-	return b.packages[v.Pkg().Path()].fieldsAt()[v.Pos()]
+	return b.imported(b.pkg, v.Pkg().Path()).fieldsAt()[v.Pos()]
 }
 
 // mine reports whether p belongs to the user's module: mistakes in it are reported where they are. Others are reported

@@ -105,8 +105,17 @@ func (b *builder) viewFunc(e *entity, view *templates.View, at token.Pos) (key, 
 	d := b.pkg.decls[view.Func]
 	if d == nil {
 		hint := ""
+		declares := func(name string) bool {
+			src, err := readUser(filepath.Join(b.pkg.Dir, name))
+			return err == nil && strings.Contains(string(src), "func "+view.Func+"(")
+		}
+		for _, name := range b.pkg.TestGoFiles {
+			if !e.file.test && declares(name) {
+				hint = "; the one in " + name + " is there for tests alone"
+			}
+		}
 		for _, name := range b.pkg.IgnoredGoFiles {
-			if src, err := readUser(filepath.Join(b.pkg.Dir, name)); err == nil && strings.Contains(string(src), "func "+view.Func+"(") {
+			if declares(name) {
 				hint = "; the one in " + name + " is excluded by build constraints"
 			}
 		}
@@ -155,7 +164,7 @@ func (b *builder) hooks(e *entity, named *types.Named) {
 			continue
 		}
 		at := e.pos()
-		if fn.Pkg() != nil && b.mine(b.packages[fn.Pkg().Path()]) {
+		if fn.Pkg() != nil && b.mine(b.imported(b.pkg, fn.Pkg().Path())) {
 			at = fn.Pos()
 		}
 		for _, again := range b.pkg.repeats[e.name+"."+hook.name] {

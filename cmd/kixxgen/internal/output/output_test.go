@@ -253,3 +253,25 @@ func TestEditKeepsPermissionsAndLinks(t *testing.T) {
 		t.Errorf("Edit of nothing: %v", err)
 	}
 }
+
+// TestApplySaysWhatItCouldNotPutBack lets a disk fail for good behind the first rename.
+func TestApplySaysWhatItCouldNotPutBack(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a_kixx.go": "old a", "b_kixx.go": "old b"})
+	n := 0
+	d := realDisk
+	d.rename = func(from, to string) error {
+		if n++; n > 1 {
+			return errors.New("broken")
+		}
+		return os.Rename(from, to)
+	}
+	err := d.apply([]Change{
+		{Path: filepath.Join(dir, "a_kixx.go"), Old: []byte("old a"), New: []byte("new a"), mode: 0o640},
+		{Path: filepath.Join(dir, "b_kixx.go"), Old: []byte("old b"), New: []byte("new b"), mode: 0o640},
+	})
+	want := "broken\n" + filepath.Join(dir, "a_kixx.go") + ": old content could not be put back: broken"
+	if err == nil || err.Error() != want {
+		t.Errorf("apply = %v, want %s", err, want)
+	}
+}
