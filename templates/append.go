@@ -73,6 +73,8 @@ func (w *writer) appendStmts(t *Type, x, u *jen.Statement, d depth, level int) [
 		switch {
 		case t.Elem.Kind == StructKind:
 			element = []jen.Code{set(w.appendStruct(t.Elem.Struct, b.Clone(), x.Clone(), u, d))}
+		case marshals(t.Elem) && t.Name != nil: // a pointer type with a name has no methods
+			element = []jen.Code{set(appendMarshaled(t.Elem, b.Clone(), jen.Parens(jen.Op("*").Add(w.typ(t.Elem))).Parens(x.Clone())))}
 		case marshals(t.Elem):
 			element = []jen.Code{set(appendMarshaled(t.Elem, b.Clone(), x.Clone()))}
 		default:
