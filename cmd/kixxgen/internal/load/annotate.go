@@ -153,6 +153,7 @@ func (l *loader) declaresEntity(e *entity) bool {
 			l.at(f.pos(w.at), "unknown option %q of //kixx:entity%s", w.text, hint.Nearest(firstOf(a.name, w.text), "name=", "peek"))
 		}
 	}
+	l.collectionFile(e)
 	e.constraint = constraintOf(f)
 	return len(l.problems) == problems
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"go/ast"
 	"go/types"
 	"slices"
@@ -61,7 +62,8 @@ func (b *builder) literalSource(f *file, st *ast.StructType) []templates.Literal
 	return fields
 }
 
-// sourceType returns the type expression x of file f with its packages resolved, or nil if it names C.
+// sourceType returns the type expression x of file f with its packages resolved and without comments, or nil if it names C
+// or unsafe: generated code imports neither.
 func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 	type cut struct {
 		from, to int
@@ -74,9 +76,11 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 		case *ast.SelectorExpr:
 			if pkgName, ok := n.X.(*ast.Ident); ok {
 				at, imported := f.imports[pkgName.Name]
-				if imported {
+				if at == "unsafe" {
+					good = false
+				} else if imported {
 					cuts = append(cuts, cut{f.offset(n.Pos()), f.offset(n.End()), templates.Name{Path: at, Name: n.Sel.Name}})
-				} else if pkgName.Name == "C" || pkgName.Name == "unsafe" {
+				} else if pkgName.Name == "C" {
 					good = false
 				}
 				return false
@@ -97,6 +101,19 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 	if !good {
 		return nil
 	}
+	for _, group := range f.syntax.Comments {
+		for _, c := range group.List {
+			if x.Pos() <= c.Pos() && c.End() <= x.End() {
+				from := f.offset(c.Pos())
+				to := from + commentLength(f.src[from:])
+				gap := " "
+				if bytes.IndexByte(f.src[from:to], '\n') >= 0 { // it ends a field, as a line does
+					gap = "\n"
+				}
+				cuts = append(cuts, cut{from, to, templates.Name{Name: gap}})
+			}
+		}
+	}
 	slices.SortFunc(cuts, func(a, b cut) int { return a.from - b.from })
 	t := &templates.GoType{}
 	at := f.offset(x.Pos())
@@ -106,15 +123,37 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 		}
 	}
 	for _, c := range cuts {
+		if c.from < at { // a comment between a package and its type
+			continue
+		}
 		text(c.from)
 		if c.name.Name != "" {
 			t.Parts = append(t.Parts, c.name)
+		}
+		if c.name.Path != "" {
 			b.mention(c.name.Path)
 		}
 		at = c.to
 	}
 	text(f.offset(x.End()))
 	return t
+}
+
+// commentLength returns the length of the comment that src starts with. That of an [ast.Comment] does not count carriage
+// returns.
+func commentLength(src []byte) int {
+	end := "\n"
+	if src[1] == '*' {
+		end = "*/"
+	}
+	n := bytes.Index(src[2:], []byte(end))
+	switch {
+	case n < 0:
+		return len(src)
+	case end == "\n":
+		return n + 2
+	}
+	return n + 4
 }
 
 // goType returns t as it is written in the user's package, or nil if it cannot be named there.
