@@ -61,6 +61,7 @@ var binary string
 //	aged files…              they are still as age left them
 //	conflict FILE            puts a conflict of git into the middle of FILE
 //	bom FILE                 puts a byte order mark before FILE
+//	outdated TYPE…           go build ./… fails for each TYPE, at a line of a generated file whose comment names go generate
 func TestScripts(t *testing.T) {
 	root, err := os.Getwd()
 	if err != nil {
@@ -73,7 +74,7 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("KIXX_UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"kixxgen": kixxgen, "exits": exits, "wrong": wrong, "age": age, "aged": aged, "conflict": conflict, "bom": bom,
+			"kixxgen": kixxgen, "exits": exits, "wrong": wrong, "age": age, "aged": aged, "conflict": conflict, "bom": bom, "outdated": outdated,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
@@ -311,4 +312,29 @@ func bom(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: bom FILE")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\ufeff"+ts.ReadFile(args[0])), 0o644))
+}
+
+// outdated builds all packages and checks that the guard of each type fails, beside a comment that says what to do. Other
+// lines may fail as well.
+func outdated(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: outdated TYPE…")
+	}
+	exits(ts, false, []string{"1", "go", "build", "-gcflags=-e", "./..."}) // all errors, not ten
+	failed := regexp.MustCompile(`(?m)^(?:\.[/\\])?(.+_kixx\.go):(\d+):`)
+	var guards []string
+	for _, m := range failed.FindAllStringSubmatch(ts.ReadFile("stderr"), -1) {
+		n, err := strconv.Atoi(m[2])
+		ts.Check(err)
+		above := strings.Join(strings.Split(ts.ReadFile(m[1]), "\n")[:n], "\n")
+		guard := above[strings.LastIndex(above, "\n\n")+2:]
+		if strings.HasPrefix(guard, "// If this does not compile, ") && strings.Contains(guard, "run go generate, or") {
+			guards = append(guards, guard[strings.LastIndexByte(guard, '\n')+1:])
+		}
+	}
+	for _, name := range args {
+		if !slices.ContainsFunc(guards, regexp.MustCompile(`\b`+name+`\b`).MatchString) {
+			ts.Fatalf("the guard of %s does not fail, but\n%s", name, strings.Join(guards, "\n"))
+		}
+	}
 }
