@@ -69,6 +69,7 @@ var seeds = []seed{
 	{everyFit &^ fitDirectives, "", "//kixx:index `A\"` \"ID\"\n//kixx:entity name=con", "Con", "Rev2", "\x0b", "", "\ufeff"},
 	{everyFit | tagKixx, "", "entity name=../../x", "COM1", "A", "\x00", "was=../x,merge=max", strings.Repeat("// long\n", 2000)},
 	{everyFit | tagKixx, "", "entity name=nul", "Len", "R", "\x0e", "unique:name=Ctx", "const Len2 = 3\nvar i, it, l, r int"},
+	{everyFit, "", "view Ähre func=emit", "Übel", "Ö", "\x00", `json:"größe" kixx:"unique"`, ""},
 	{everyFit &^ fitType, "", "", "X", "Y", "[len(kixx.Rev{})]struct{ unsafe /*//go:x*/ int `json:\"//go:x\"` }", `kixx:"-"`, "type kixx2 = kixx.Rev"},
 }
 
@@ -327,6 +328,11 @@ func (b *bench) output(t *testing.T, src string, m *templates.Package, files map
 		}
 	}
 	must, may := expected(m)
+	for _, e := range m.Entities {
+		if schema := lowerCapitals(e.Name) + "Schema"; ast.IsExported(schema) {
+			t.Fatalf("%s of entity %s is exported", schema, e.Name)
+		}
+	}
 	for name := range declared {
 		if !must[name] && !may[name] {
 			t.Fatalf("%s is declared, which the model has not:\n%s\n%s", name, src, files)
