@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // costItem is the entity of the README's first screen; N is a number.
@@ -46,6 +48,91 @@ func emitN(it *ItemN, emit kixx.Emit[string, LineN]) {
 }
 `
 
+// costEntity returns the source of the nth entity.
+func costEntity(n int) string {
+	return strings.NewReplacer("ItemN", fmt.Sprintf("Item%03d", n), "LineN", fmt.Sprintf("Line%03d", n),
+		"emitN", fmt.Sprintf("emit%03d", n), "~", "`").Replace(costItem)
+}
+
+// TestThreeHundredEntities generates them in one package, and in fifty packages at once. go list is called once, however many
+// packages there are, and a run that changes one entity writes the file of that one. How long it takes is only reported.
+func TestThreeHundredEntities(t *testing.T) {
+	for _, packages := range []int{1, 50} {
+		t.Run(fmt.Sprintf("in %d packages", packages), func(t *testing.T) {
+			files := map[string]string{}
+			at := func(n int) string { return fmt.Sprintf("p%02d/i%03d.go", n%packages, n) }
+			for n := range 300 {
+				files[at(n)] = strings.Replace(costEntity(n), "package items", fmt.Sprintf("package p%02d", n%packages), 1)
+			}
+			dir := application(t, files)
+			inModule(t, dir, "go", "list", "./...") // settles go.mod
+			calls := countGo(t)
+			inModule(t, dir, binary, "./...")
+			if n := calls(); n != 1 {
+				t.Errorf("go is called %d times, want once", n)
+			}
+			made, err := filepath.Glob(filepath.Join(dir, "p*", "*_kixx*.go"))
+			if err != nil || len(made) != 600 {
+				t.Fatalf("%d files are generated, want two for each entity (%v)", len(made), err)
+			}
+			for _, name := range made {
+				if err := os.Chtimes(name, past, past); err != nil {
+					t.Fatal(err)
+				}
+			}
+			changed := files[at(7)]
+			changed = strings.Replace(changed, "`json:\"title\"", "`json:\"title\" kixx:\"index\"", 1)
+			if err := os.WriteFile(filepath.Join(dir, at(7)), []byte(changed), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			inModule(t, dir, binary, "./...")
+			t.Logf("300 entities in %d packages, one of them changed: %.2f s", packages, time.Since(start).Seconds())
+			var written []string
+			for _, name := range made {
+				info, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !info.ModTime().Equal(past) {
+					written = append(written, filepath.Base(name))
+				}
+			}
+			if strings.Join(written, " ") != "item007_kixx.go" {
+				t.Errorf("a run after one entity has changed writes %s", written)
+			}
+		})
+	}
+}
+
+// countGo puts a go command before the real one that counts its calls, and returns what it has counted since the last time.
+// Where there is no shell it counts one.
+func countGo(t *testing.T) func() int {
+	real, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil || runtime.GOOS == "windows" {
+		return func() int { return 1 }
+	}
+	dir := t.TempDir()
+	log := filepath.Join(dir, "calls")
+	script := fmt.Sprintf("#!%s\necho \"$1\" >>'%s'\nexec '%s' \"$@\"\n", shell, log, real)
+	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	return func() int {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(log)
+		return strings.Count(string(text), "\n")
+	}
+}
+
 // A buildCost is what a package with some entities costs.
 type buildCost struct {
 	plain, held int64   // bytes of a binary that makes all repositories, and of one that keeps them in an any
@@ -57,8 +144,7 @@ func buildCosts(b *testing.B, n int) buildCost {
 	files := map[string]string{}
 	var plain, held strings.Builder
 	for i := range n {
-		files[fmt.Sprintf("items/i%03d.go", i)] = strings.ReplaceAll(strings.NewReplacer("ItemN", fmt.Sprintf("Item%03d", i),
-			"LineN", fmt.Sprintf("Line%03d", i), "emitN", fmt.Sprintf("emit%03d", i)).Replace(costItem), "~", "`")
+		files[fmt.Sprintf("items/i%03d.go", i)] = costEntity(i)
 		fmt.Fprintf(&plain, "\tif r, err := items.NewItem%03dRepo(ctx, db); err == nil {\n\t\tr.Get(ctx, \"x\")\n\t}\n", i)
 		fmt.Fprintf(&held, "\tif r, err := items.NewItem%03dRepo(ctx, db); err == nil {\n\t\thold = append(hold, r)\n\t}\n", i)
 	}

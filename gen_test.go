@@ -64,6 +64,7 @@ var binary string
 //	bom FILE                 puts a byte order mark before FILE
 //	moved DIR                moves all that kixxgen has written to a directory beside the rest
 //	same DIR DIR             such directories have the same files, with the same bytes
+//	outdated TYPE…           go build ./… fails for each TYPE, at a line of a generated file whose comment names go generate
 func TestScripts(t *testing.T) {
 	root, err := os.Getwd()
 	if err != nil {
@@ -79,6 +80,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kixxgen": kixxgen, "exits": exits, "wrong": wrong, "age": age, "aged": aged, "conflict": conflict, "bom": bom,
 			"moved": moved, "same": same,
+			"outdated": outdated,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
@@ -406,5 +408,30 @@ func TestModuleCanBeReleased(t *testing.T) {
 	}
 	if len(mod.Replace)+len(mod.Exclude)+len(mod.Retract) > 0 {
 		t.Errorf("go.mod has replacements %v, exclusions %v, retractions %v, want none", mod.Replace, mod.Exclude, mod.Retract)
+	}
+}
+
+// outdated builds all packages and checks that the guard of each type fails, beside a comment that says what to do. Other
+// lines may fail as well.
+func outdated(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: outdated TYPE…")
+	}
+	exits(ts, false, []string{"1", "go", "build", "-gcflags=-e", "./..."}) // all errors, not ten
+	failed := regexp.MustCompile(`(?m)^(?:\.[/\\])?(.+_kixx\.go):(\d+):`)
+	var guards []string
+	for _, m := range failed.FindAllStringSubmatch(ts.ReadFile("stderr"), -1) {
+		n, err := strconv.Atoi(m[2])
+		ts.Check(err)
+		above := strings.Join(strings.Split(ts.ReadFile(m[1]), "\n")[:n], "\n")
+		guard := above[strings.LastIndex(above, "\n\n")+2:]
+		if strings.HasPrefix(guard, "// If this does not compile, ") && strings.Contains(guard, "run go generate, or") {
+			guards = append(guards, guard[strings.LastIndexByte(guard, '\n')+1:])
+		}
+	}
+	for _, name := range args {
+		if !slices.ContainsFunc(guards, regexp.MustCompile(`\b`+name+`\b`).MatchString) {
+			ts.Fatalf("the guard of %s does not fail, but\n%s", name, strings.Join(guards, "\n"))
+		}
 	}
 }

@@ -147,6 +147,8 @@ type Struct struct {
 	Dropped []string // stored names of fields that are not kept: they are skipped when they are read
 	Carries bool     // it embeds kixx.Unknown and carries its own unknown fields
 
+	Embeds []*Struct // structs whose fields it has by embedding them: their names and literals, for the guards
+
 	// Literal lists all fields of the struct as declared, for the guard that makes stale code fail to compile; nil if
 	// the guard cannot be written (a type of another package with unexported fields, an unnameable field type).
 	Literal []LiteralField

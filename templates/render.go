@@ -104,9 +104,7 @@ func renderEntity(s *shared, e *Entity) ([]byte, error) {
 		w.emitMerge(st)
 		w.emitEqual(st)
 	}
-	for _, st := range s.owned[e] {
-		w.emitGuard(st)
-	}
+	w.emitGuards()
 	if e.InTest {
 		w.emitSamplesTest()
 	}

@@ -4,6 +4,7 @@ import "github.com/dave/jennifer/jen"
 
 // emitRepo emits
 //
+//	// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 //	const _ = kixx.GeneratedV1
 //
 //	// ItemRepo stores Item documents by ID. It has the methods of [kixx.Repo]: …
@@ -21,6 +22,7 @@ import "github.com/dave/jennifer/jen"
 //	}
 func (w *writer) emitRepo() {
 	e, l := w.e, &w.locals
+	w.doc("If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.")
 	w.Const().Id("_").Op("=").Qual(kixxPath, "GeneratedV1")
 
 	soft := ""

@@ -7,6 +7,7 @@ type shared struct {
 	p         *Package
 	facts     map[*Struct]*facts
 	owned     map[*Entity][]*Struct // structs whose functions are in the file of an entity, its own first
+	guards    map[*Entity]guards
 	mentioned names
 }
 
@@ -53,6 +54,7 @@ func newShared(p *Package) *shared {
 	for _, e := range p.Entities {
 		s.merges(e.Struct)
 	}
+	s.guards = s.guardsOf()
 	s.mentioned = mentioned(s)
 	return s
 }

@@ -3,6 +3,7 @@ package templates
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -173,14 +174,15 @@ func (w *writer) entriesFunc() string { return "index" + w.e.Name }
 
 // lowerFirst returns name with its first letters in lower case: Item as item, URLMap as urlMap.
 func lowerFirst(name string) string {
+	r := []rune(name)
 	n := 0
-	for n < len(name) && 'A' <= name[n] && name[n] <= 'Z' {
+	for n < len(r) && unicode.IsUpper(r[n]) {
 		n++
 	}
-	if n > 1 && n < len(name) {
+	if n > 1 && n < len(r) {
 		n-- // the last capital begins the next word
 	}
-	return strings.ToLower(name[:n]) + name[n:]
+	return strings.ToLower(string(r[:n])) + string(r[n:])
 }
 
 // list is a composite literal or an argument list with one element on each line, in the order given.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/kixxgen/kixxgen/cmd/kixxgen/internal/describe"
@@ -66,6 +67,7 @@ func (s *selection) load(env environment, m messages) (*load.Result, error) {
 			return nil, usage("unknown flag %s", p)
 		}
 	}
+	debug.SetGCPercent(400) // memory that a short run would not need again: a tenth less time for 90 MB
 	result, err := load.Load(env.ctx, load.Config{Dir: env.dir, Patterns: patterns, Tags: s.Tags, GOOS: s.GOOS})
 	if err != nil {
 		return nil, m.report(env, s.explained(env, err))

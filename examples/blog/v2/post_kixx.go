@@ -13,6 +13,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // PostRepo stores Post documents by Blog and Slug. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert,

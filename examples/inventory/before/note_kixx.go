@@ -11,6 +11,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // NoteRepo stores Note documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set,

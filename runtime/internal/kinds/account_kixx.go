@@ -15,6 +15,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // AccountRepo stores Account documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set,
@@ -1183,6 +1184,14 @@ func _() {
 	}{})
 }
 
+// If this does not compile, Base has changed since its code was generated: run go generate, or kixxgen.
+func _() {
+	_ = Base(struct {
+		Note  string
+		Level Level
+	}{})
+}
+
 // If this does not compile, Spot has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = Spot(struct {
@@ -1221,3 +1230,13 @@ func _() {
 		Name [2]string
 	}{})
 }
+
+// If this does not compile, a type has changed since the code for its values was generated: run go generate, or
+// kixxgen.
+var (
+	_ = (*int16)((*Level)(nil))
+	_ = (*int8)((*Rank)(nil))
+	_ = (*[16]byte)((*UUID)(nil))
+	_ = (*[]byte)((*Blob)(nil))
+	_ = (*string)((*Channel)(nil))
+)

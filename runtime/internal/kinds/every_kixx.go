@@ -19,6 +19,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // EveryRepo stores Every documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set,
@@ -1619,10 +1620,16 @@ func _() {
 	}{})
 }
 
-// If this does not compile, NullInt64 has changed since its code was generated: run go generate, or kixxgen.
+// If this does not compile, sql.NullInt64 has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = sql.NullInt64(struct {
 		Int64 int64
 		Valid bool
 	}{})
 }
+
+// If this does not compile, a type has changed since the code for its values was generated: run go generate, or
+// kixxgen.
+var (
+	_ = (*string)((*Status)(nil))
+)

@@ -13,6 +13,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // VisitRepo stores Visit documents by Channel, Rank, Robot, At, Seq and Who. It has the methods of [kixx.Repo]: Get,
@@ -329,5 +330,13 @@ func _() {
 		Also  []UUID
 		Ranks []Rank
 		By    *UUID
+	}{})
+}
+
+// If this does not compile, Place has changed since its code was generated: run go generate, or kixxgen.
+func _() {
+	_ = Place(struct {
+		Rank Rank
+		Row  int
 	}{})
 }

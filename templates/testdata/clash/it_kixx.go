@@ -15,6 +15,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // ItRepo stores It documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set, Overwrite,
@@ -489,3 +490,38 @@ func readvalue(v_ *value, b_ []byte, u_ *kixxgen.Unknown) ([]byte, error) {
 		return b_, err_
 	})
 }
+
+// The compiler cannot tell whether It has changed since its code was generated, as not all its fields can be written
+// here; kixxgen check can.
+
+// The compiler cannot tell whether i has changed since its code was generated, as not all its fields can be written
+// here; kixxgen check can.
+
+// The compiler cannot tell whether v.V has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether depth has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether value has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+// If this does not compile, a type has changed since the code for its values was generated: run go generate, or
+// kixxgen.
+var (
+	_ = (*string)((*id)(nil))
+	_ = (*string)((*b)(nil))
+	_ = (*int)((*u)(nil))
+	_ = (*[]string)((*name)(nil))
+	_ = (*int64)((*err)(nil))
+	_ = (*map[string]string)((*c)(nil))
+	_ = (*float64)((*x2)(nil))
+	_ = (*bool)((*k)(nil))
+	_ = (*string)((*e)(nil))
+	_ = (*string)((*key)(nil))
+	_ = (*int)((*dst)(nil))
+	_ = (*int8)((*src)(nil))
+	_ = (*string)((*gen)(nil))
+	_ = (*string)((*tuple)(nil))
+	_ = (*string)((*entry)(nil))
+	_ = (*string)((*doc)(nil))
+)

@@ -16,6 +16,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // EverythingRepo stores Everything documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert,
@@ -3146,6 +3147,8 @@ func readStruct0(v *struct0, b []byte, u *gen.Unknown) ([]byte, error) {
 // mergeStruct0 changes v, which is stored, by what mine has changed since base.
 func mergeStruct0(m *gen.Merger, v, base, mine *struct0) {}
 
+// The compiler cannot tell whether Everything has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
 // If this does not compile, Dims has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = Dims(struct {
@@ -3165,6 +3168,8 @@ func _() {
 	}{})
 }
 
+// The compiler cannot tell whether geo.Point has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
 // If this does not compile, Line has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = Line(struct {
@@ -3183,7 +3188,9 @@ func _() {
 	}{})
 }
 
-// If this does not compile, Pair has changed since its code was generated: run go generate, or kixxgen.
+// The compiler cannot tell whether Crate has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+// If this does not compile, geo.Pair has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = geo.Pair[string, []int](struct {
 		First  string
@@ -3191,7 +3198,27 @@ func _() {
 	}{})
 }
 
+// The compiler cannot tell whether Node has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
 // If this does not compile, struct0 has changed since its code was generated: run go generate, or kixxgen.
 func _() {
 	_ = struct0(struct{}{})
 }
+
+// If this does not compile, a type has changed since the code for its values was generated: run go generate, or
+// kixxgen.
+var (
+	_ = (*string)((*ID)(nil))
+	_ = (*bool)((*Flag)(nil))
+	_ = (*int8)((*Level)(nil))
+	_ = (*uint16)((*Count)(nil))
+	_ = (*float32)((*Ratio)(nil))
+	_ = (*string)((*Status)(nil))
+	_ = (*string)((*geo.Zone)(nil))
+	_ = (*[]byte)((*Hash)(nil))
+	_ = (*int64)((*Since)(nil))
+	_ = (*[16]byte)((*UUID)(nil))
+	_ = (*[]string)((*Labels)(nil))
+	_ = (*[2][3]int)((*Grid)(nil))
+	_ = (*map[Status]int32)((*Sizes)(nil))
+)

@@ -12,6 +12,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // NarrowRepo stores Narrow documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set,
@@ -198,3 +199,12 @@ func readNarrowMid(v *NarrowMid, b []byte, u *gen.Unknown) ([]byte, error) {
 func mergeNarrowMid(m *gen.Merger, v, base, mine *NarrowMid) {
 	gen.MergeStruct(m, "In", &v.In, &base.In, &mine.In, mergeNarrowIn)
 }
+
+// The compiler cannot tell whether Narrow has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether NarrowIn has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether NarrowMid has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.

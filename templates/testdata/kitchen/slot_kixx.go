@@ -14,6 +14,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // SlotRepo stores Slot documents by Stat, At, Origin and ID16. It has the methods of [kixx.Repo]: Get, GetMany, Has,
@@ -298,3 +299,6 @@ func mergeSlot(m *gen.Merger, s, base, mine *Slot) {
 		return gen.EqualPtr(*x, *y, gen.Equal[Count])
 	}, gen.MinPtr[Count])
 }
+
+// The compiler cannot tell whether Slot has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.

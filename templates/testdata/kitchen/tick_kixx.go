@@ -11,6 +11,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // TickRepo stores Tick documents by Cnt. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set,
@@ -120,3 +121,6 @@ func readTick(b *Tick, b_ []byte, u *gen.Unknown) ([]byte, error) {
 func mergeTick(m *gen.Merger, b, base, mine *Tick) {
 	gen.MergePtr(m, "Box", &b.Box, &base.Box, &mine.Box, mergeBox, equalBox)
 }
+
+// The compiler cannot tell whether Tick has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.

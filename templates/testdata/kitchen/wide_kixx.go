@@ -13,6 +13,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+// If this does not compile, the runtime is of another version than this code: run go generate, or kixxgen.
 const _ = kixx.GeneratedV1
 
 // WideRepo stores Wide documents by ID. It has the methods of [kixx.Repo]: Get, GetMany, Has, Insert, Set,
@@ -289,3 +290,15 @@ func mergeWideMid(m *gen.Merger, v, base, mine *WideMid) {
 	gen.MergeValue(m, "Q", &v.Q, &base.Q, &mine.Q, nil)
 	gen.MergeStruct(m, "In", &v.In, &base.In, &mine.In, mergeWideIn)
 }
+
+// The compiler cannot tell whether Wide has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether WideIn has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether WideLine has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.
+
+// The compiler cannot tell whether WideMid has changed since its code was generated, as not all its fields can be
+// written here; kixxgen check can.

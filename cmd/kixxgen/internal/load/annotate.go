@@ -155,6 +155,7 @@ func (l *loader) declaresEntity(e *entity) bool {
 	if e.collection == strings.ToLower(e.name) && !collectionName.MatchString(e.collection) {
 		l.at(e.pos(), "%s: its collection would be called %q: want small letters, digits and underscores, a letter first; give it a name: //kixx:entity name=…", e.name, e.collection)
 	}
+	l.collectionFile(e)
 	e.constraint = constraintOf(f)
 	return len(l.problems) == problems
 }

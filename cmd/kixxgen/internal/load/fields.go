@@ -154,6 +154,7 @@ func (b *builder) collect(info *structInfo, t types.Type, path []string, outer *
 				continue
 			}
 			if next != nil {
+				b.embeds(info, next)
 				if bad := b.collect(info, next, fieldPath, f.outer, depth+1, all); bad != nil && first == nil {
 					first = bad
 				}

@@ -1,9 +1,11 @@
 package load
 
 import (
+	"bytes"
 	"go/ast"
 	"go/types"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kixxgen/kixxgen/templates"
@@ -16,7 +18,8 @@ func (b *builder) literal(t *types.Named) []templates.LiteralField {
 		if d := b.pkg.decls[t.Obj().Name()]; d != nil {
 			if spec, ok := d.node.(*ast.TypeSpec); ok {
 				if st, ok := spec.Type.(*ast.StructType); ok {
-					return b.literalSource(d.file, st)
+					typ, _ := t.Underlying().(*types.Struct)
+					return b.literalSource(d.file, st, typ)
 				}
 			}
 		}
@@ -30,6 +33,9 @@ func (b *builder) literal(t *types.Named) []templates.LiteralField {
 	for i := range st.NumFields() {
 		v := st.Field(i)
 		written := b.goType(v.Type())
+		if plain := b.unaliased(v.Type()); plain != nil && !v.Embedded() {
+			written = plain
+		}
 		if written == nil || !own && !v.Exported() {
 			return nil
 		}
@@ -43,11 +49,15 @@ func (b *builder) literal(t *types.Named) []templates.LiteralField {
 }
 
 // literalSource lists the fields of a struct of the user's package as its source has them. Types of fields that are not
-// stored need not resolve: they may be generated ones.
-func (b *builder) literalSource(f *file, st *ast.StructType) []templates.LiteralField {
+// stored need not resolve: they may be generated ones. typ is the struct as far as it is known.
+func (b *builder) literalSource(f *file, st *ast.StructType, typ *types.Struct) []templates.LiteralField {
+	known := map[ast.Expr]meaning{}
+	if typ != nil {
+		resolved(st, typ, known)
+	}
 	fields := []templates.LiteralField{}
 	for _, field := range st.Fields.List {
-		written := b.sourceType(f, field.Type)
+		written := b.sourceType(f, field.Type, known)
 		if written == nil {
 			return nil
 		}
@@ -61,22 +71,33 @@ func (b *builder) literalSource(f *file, st *ast.StructType) []templates.Literal
 	return fields
 }
 
-// sourceType returns the type expression x of file f with its packages resolved, or nil if it names C.
-func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
+// sourceType returns the type expression x of file f with its packages resolved and without comments, or nil if it names C
+// or unsafe: generated code imports neither. Expressions of known are written as the types that they stand for: lengths of
+// arrays and aliases may change while their names stay.
+func (b *builder) sourceType(f *file, x ast.Expr, known map[ast.Expr]meaning) *templates.GoType {
 	type cut struct {
 		from, to int
 		name     templates.Name
+		parts    []templates.Name // in the place of name
 	}
 	var cuts []cut
 	good := true
 	ast.Inspect(x, func(n ast.Node) bool {
+		if part, ok := n.(ast.Expr); ok {
+			if parts := b.meant(known[part]); parts != nil {
+				cuts = append(cuts, cut{from: f.offset(n.Pos()), to: f.offset(n.End()), parts: parts})
+				return false
+			}
+		}
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
 			if pkgName, ok := n.X.(*ast.Ident); ok {
 				at, imported := f.imports[pkgName.Name]
-				if imported {
-					cuts = append(cuts, cut{f.offset(n.Pos()), f.offset(n.End()), templates.Name{Path: at, Name: n.Sel.Name}})
-				} else if pkgName.Name == "C" || pkgName.Name == "unsafe" {
+				if at == "unsafe" {
+					good = false
+				} else if imported {
+					cuts = append(cuts, cut{from: f.offset(n.Pos()), to: f.offset(n.End()), name: templates.Name{Path: at, Name: n.Sel.Name}})
+				} else if pkgName.Name == "C" {
 					good = false
 				}
 				return false
@@ -88,7 +109,7 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 		case *ast.Ident:
 			for _, at := range f.dots {
 				if q := b.imported(b.pkg, at); q != nil && b.pkg.decls[n.Name] == nil && q.decls[n.Name] != nil {
-					cuts = append(cuts, cut{f.offset(n.Pos()), f.offset(n.End()), templates.Name{Path: at, Name: n.Name}})
+					cuts = append(cuts, cut{from: f.offset(n.Pos()), to: f.offset(n.End()), name: templates.Name{Path: at, Name: n.Name}})
 				}
 			}
 		}
@@ -96,6 +117,19 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 	})
 	if !good {
 		return nil
+	}
+	for _, group := range f.syntax.Comments {
+		for _, c := range group.List {
+			if x.Pos() <= c.Pos() && c.End() <= x.End() {
+				from := f.offset(c.Pos())
+				to := from + commentLength(f.src[from:])
+				gap := " "
+				if bytes.IndexByte(f.src[from:to], '\n') >= 0 { // it ends a field, as a line does
+					gap = "\n"
+				}
+				cuts = append(cuts, cut{from: from, to: to, name: templates.Name{Name: gap}})
+			}
+		}
 	}
 	slices.SortFunc(cuts, func(a, b cut) int { return a.from - b.from })
 	t := &templates.GoType{}
@@ -106,15 +140,138 @@ func (b *builder) sourceType(f *file, x ast.Expr) *templates.GoType {
 		}
 	}
 	for _, c := range cuts {
+		if c.from < at { // a comment inside of what is replaced
+			continue
+		}
 		text(c.from)
+		t.Parts = append(t.Parts, c.parts...)
 		if c.name.Name != "" {
 			t.Parts = append(t.Parts, c.name)
+		}
+		if c.name.Path != "" {
 			b.mention(c.name.Path)
 		}
 		at = c.to
 	}
 	text(f.offset(x.End()))
 	return t
+}
+
+// A meaning is what an expression stands for: a type, or the length of an array.
+type meaning struct {
+	alias  types.Type
+	length *types.Array
+}
+
+// meant returns m as it is written, or nil if it is nothing that could be.
+func (b *builder) meant(m meaning) []templates.Name {
+	if m.length != nil {
+		return []templates.Name{{Name: strconv.FormatInt(m.length.Len(), 10)}}
+	}
+	if m.alias != nil {
+		if written := b.unaliased(m.alias); written != nil {
+			return written.Parts
+		}
+	}
+	return nil
+}
+
+// unaliased returns what t stands for, if it is an alias, or nil if that cannot be written in the user's package.
+func (b *builder) unaliased(t types.Type) *templates.GoType {
+	written := b.goType(types.Unalias(t))
+	if written == nil || slices.ContainsFunc(written.Parts, func(part templates.Name) bool { return !b.importable(part.Path) }) {
+		return nil
+	}
+	return written
+}
+
+// importable reports whether the user's package may import a package: of other modules not those that are internal.
+func (b *builder) importable(at string) bool {
+	return b.mine(b.packages[at]) || !slices.Contains(strings.Split(at, "/"), "internal")
+}
+
+// resolved finds the expressions inside x, whose type is t, that are written as what they stand for: lengths of arrays that are
+// no numbers, and aliases. Those of embedded fields stay, since the field has their name.
+func resolved(x ast.Expr, t types.Type, known map[ast.Expr]meaning) {
+	switch x := x.(type) {
+	case *ast.ParenExpr:
+		resolved(x.X, t, known)
+	case *ast.Ident, *ast.SelectorExpr:
+		if alias, ok := t.(*types.Alias); ok && alias.Obj().Pkg() != nil {
+			known[x] = meaning{alias: t}
+		}
+	case *ast.StarExpr:
+		if p, ok := t.(*types.Pointer); ok {
+			resolved(x.X, p.Elem(), known)
+		}
+	case *ast.MapType:
+		if m, ok := t.(*types.Map); ok {
+			resolved(x.Key, m.Key(), known)
+			resolved(x.Value, m.Elem(), known)
+		}
+	case *ast.ArrayType:
+		switch t := t.(type) {
+		case *types.Slice:
+			resolved(x.Elt, t.Elem(), known)
+		case *types.Array:
+			if _, number := x.Len.(*ast.BasicLit); !number && t.Len() >= 0 {
+				known[x.Len] = meaning{length: t}
+			}
+			resolved(x.Elt, t.Elem(), known)
+		}
+	case *ast.StructType:
+		st, ok := t.(*types.Struct)
+		if !ok {
+			return
+		}
+		i := 0
+		for _, field := range x.Fields.List {
+			if i < st.NumFields() && len(field.Names) > 0 {
+				resolved(field.Type, st.Field(i).Type(), known)
+			}
+			i += max(1, len(field.Names))
+		}
+	}
+}
+
+// embeds notes that a struct has the fields of t, which it embeds.
+func (b *builder) embeds(info *structInfo, t *types.Named) {
+	if info.typ == nil { // its fields alone are asked for
+		return
+	}
+	name := &templates.Name{Name: t.Obj().Name()}
+	if at := t.Obj().Pkg().Path(); at != b.pkg.ImportPath {
+		if name.Path = at; !t.Obj().Exported() || !b.importable(at) {
+			return
+		}
+		b.mention(at)
+	}
+	for arg := range t.TypeArgs().Types() {
+		written := b.goType(arg)
+		if written == nil {
+			return
+		}
+		name.Args = append(name.Args, written)
+	}
+	info.model.Embeds = append(info.model.Embeds, &templates.Struct{
+		Type: &templates.Type{Kind: templates.StructKind, Name: name}, Literal: b.literal(t)})
+}
+
+// commentLength returns the length of the comment that src starts with. That of an [ast.Comment] does not count carriage
+// returns.
+func commentLength(src []byte) int {
+	end := "\n"
+	if src[1] == '*' {
+		end = "*/"
+	}
+	n := bytes.Index(src[2:], []byte(end))
+	switch {
+	case n < 0:
+		return len(src)
+	case end == "\n":
+		return n + 2
+	}
+	return n + 4
 }
 
 // goType returns t as it is written in the user's package, or nil if it cannot be named there.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kixxgen/kixxgen/internal/hint"
 )
@@ -75,6 +76,10 @@ func (l *loader) tag(f *file, field *ast.Field) *fieldTag {
 			continue
 		}
 		seen[p.key] = true
+		if bad := notText(p.value.text); bad >= 0 && (p.key == "json" || p.key == "kixx") {
+			l.at(f.pos(p.value.at[bad]), "the %s tag is not UTF-8 here: stored names and values are text", p.key)
+			continue
+		}
 		switch p.key {
 		case "json":
 			name, _, _ := strings.Cut(p.value.text, ",")
@@ -98,6 +103,16 @@ func (l *loader) tag(f *file, field *ast.Field) *fieldTag {
 		l.at(f.pos(badAt), `tag is not of the form key:"value" key:"value" from here on, and would be ignored in silence`)
 	}
 	return t
+}
+
+// notText returns the index of the first byte of s that is not part of UTF-8, or -1.
+func notText(s string) int {
+	for i, r := range s {
+		if _, n := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && n == 1 {
+			return i
+		}
+	}
+	return -1
 }
 
 // literalLength returns the length of a literal in the source, which is more than that of its value if it has carriage

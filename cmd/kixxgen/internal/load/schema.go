@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/kixxgen/kixxgen/internal/hint"
 	"go/token"
 	"io/fs"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/kixxgen/kixxgen/internal/hint"
 )
 
 // SchemaFile is the base name of the file that pins stored names and types, beside the package.
@@ -142,9 +143,7 @@ func formatSchema(lines []schemaLine) []byte {
 	return b.Bytes()
 }
 
-// readSchema reads a schema file. Lines may be in any order and there twice, as a merge leaves them, also with the markers
-// of a conflict: then the lines of both sides hold. A line that cannot be read, or two that say different things about one
-// field, are reported. No file is no lines.
+// readSchema reads a schema file. No file is no lines.
 func (l *loader) readSchema(name string) (lines []schemaLine, good bool) {
 	src, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -158,6 +157,13 @@ func (l *loader) readSchema(name string) (lines []schemaLine, good bool) {
 		l.problems = append(l.problems, Problem{File: name, Text: err.Error()})
 		return nil, false
 	}
+	return l.parseSchema(name, src)
+}
+
+// parseSchema reads the content of the schema file of this name. Lines may be in any order and there twice, as a merge
+// leaves them, also with the markers of a conflict: then the lines of both sides hold. A line that cannot be read, or two
+// that say different things about one field, are reported.
+func (l *loader) parseSchema(name string, src []byte) (lines []schemaLine, good bool) {
 	good = true
 	wrong := func(n int, format string, args ...any) {
 		good = false

@@ -119,14 +119,15 @@ func lowerFirst(name string) string {
 // lowerCapitals returns name with its leading capitals in small letters, but the one that begins the next word: item,
 // urlMap. Names of variables start with it.
 func lowerCapitals(name string) string {
+	r := []rune(name)
 	n := 0
-	for n < len(name) && 'A' <= name[n] && name[n] <= 'Z' {
+	for n < len(r) && unicode.IsUpper(r[n]) {
 		n++
 	}
-	if n > 1 && n < len(name) {
+	if n > 1 && n < len(r) {
 		n--
 	}
-	return strings.ToLower(name[:n]) + name[n:]
+	return strings.ToLower(string(r[:n])) + string(r[n:])
 }
 
 // upperFirst returns name with a capital first letter.

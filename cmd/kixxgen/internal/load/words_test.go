@@ -37,6 +37,11 @@ func TestNamesReadAsAPersonWouldWriteThem(t *testing.T) {
 			t.Errorf("documentVar(%s) = %q, want %q", test.name, got, test.document)
 		}
 	}
+	for name, want := range map[string]string{"Item": "item", "URLMap": "urlMap", "SKU": "sku", "Übel": "übel", "ÄÖX": "äöx", "ÄÖXe": "äöXe"} {
+		if got := lowerCapitals(name); got != want {
+			t.Errorf("lowerCapitals(%s) = %q, want %q", name, got, want)
+		}
+	}
 	for _, test := range []struct{ field, lower, one string }{
 		{"Tags", "tags", "Tag"}, {"Categories", "categories", "Category"}, {"Boxes", "boxes", "Box"}, {"IDs", "ids", "ID"},
 		{"UserIDs", "userIDs", "UserID"}, {"Addresses", "addresses", "Address"}, {"Radius", "radius", "Radius"}, {"Loss", "loss", "Loss"},
