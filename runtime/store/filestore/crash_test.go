@@ -135,6 +135,7 @@ func reopened(sim *simfs.FS, mode store.DurabilityMode, flushKeys int) (map[stri
 // A crash at every operation loses no acknowledged commit (of Sync), leaves no half of one, and leaves a prefix of the
 // commits; so does a second crash at every operation of the recovery.
 func TestCrashAtEveryOperation(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []store.DurabilityMode{store.Sync, store.Periodic, store.NoSync} {
 		t.Run([]string{"Sync", "Periodic", "NoSync"}[mode], func(t *testing.T) {
 			sim := simfs.New()

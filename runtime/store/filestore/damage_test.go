@@ -107,6 +107,7 @@ func checkDamaged(t *testing.T, what string, sim *simfs.FS, want map[string]stri
 
 // Each byte of a closed database is changed: the answer is right, or an error with file and offset.
 func TestFlippedByteIsNeverAWrongAnswer(t *testing.T) {
+	t.Parallel()
 	t.Run("Log", func(t *testing.T) {
 		sim, want := closedDatabase(t, 1, size(12, 60, 260))
 		flipBytes(t, sim, want, true)
@@ -144,6 +145,7 @@ func flipBytes(t *testing.T, sim *simfs.FS, want map[string]string, all bool) {
 
 // Each file of a closed database is cut at each byte, removed, emptied, made longer.
 func TestCutOrMissingFileIsNeverAWrongAnswer(t *testing.T) {
+	t.Parallel()
 	sim, want := closedDatabase(t, 2, size(12, 60, 200))
 	cases, detected := 0, 0
 	for _, name := range sim.Names() {

@@ -22,6 +22,7 @@ var errDisk = errors.New("the disk says no")
 // The commit of a failed sync is unknown, later ones are refused, reads go on; after a restart and a power cut, what
 // was acknowledged is there, although the operating system took the lost pages for clean.
 func TestFailedSyncThenRestartThenPowerCut(t *testing.T) {
+	t.Parallel()
 	runs, applied := size(60, 500, 20000), 0
 	for run := range runs {
 		rng := rand.New(rand.NewPCG(uint64(run), 3))
@@ -101,6 +102,7 @@ func TestFailedSyncThenRestartThenPowerCut(t *testing.T) {
 // After an error of any one operation, or of all from one on, the store never lies: what it acknowledges is there after
 // a crash, what it refuses is not, and reads go on.
 func TestErrorAtEveryOperation(t *testing.T) {
+	t.Parallel()
 	kinds := []struct {
 		name  string
 		fault simfs.Fault
@@ -247,6 +249,7 @@ func faultRun(t *testing.T, what string, sim *simfs.FS, mode store.DurabilityMod
 
 // On a full disk commits are ErrFull and nothing else changes; they succeed again when there is space.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	fills := size(40, 200, 2000)
 	fulls := 0
 	for fill := range fills {

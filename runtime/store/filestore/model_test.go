@@ -214,6 +214,7 @@ func (m *model) read(r store.Reader) {
 
 // Random commits, reads, snapshots, reopenings and power cuts agree with a map.
 func TestRandomOperationsAgainstAMap(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []store.DurabilityMode{store.Sync, store.Periodic, store.NoSync} {
 		seed := uint64(mode) + 100
 		m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 6)), sim: simfs.New(), mode: mode, keys: map[string]kept{}}

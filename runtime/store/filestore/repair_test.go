@@ -196,6 +196,7 @@ func (r *repairCase) wasHit(hit map[string][]int64, v uint64) bool {
 // Of what is not damaged nothing is lost; the log is not needed for what the runs know, nor the runs and the manifest for what is
 // in the log.
 func TestRepairLosesNothingThatCanBeRead(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(size(4, 10, 50)) {
 		r := newRepairCase(t, seed, 150)
 		none := func(what string, change func(f *simfs.FS), damages int) {
@@ -251,6 +252,7 @@ func TestRepairLosesNothingThatCanBeRead(t *testing.T) {
 
 // Random damage: bits, zeros, files that are cut or missing, several at once. Nothing is wrong, and what is lost is listed.
 func TestRepairAfterRandomDamage(t *testing.T) {
+	t.Parallel()
 	lost, keys, nothing, runs := 0, 0, 0, size(400, 3000, 100000)
 	var r *repairCase
 	for run := range runs {
@@ -477,6 +479,7 @@ func TestRepairOfADirectory(t *testing.T) {
 
 // An error at any operation on the new directory is returned; and when there is none, a power cut takes nothing.
 func TestErrorAtEveryOperationOfARepair(t *testing.T) {
+	t.Parallel()
 	r := newRepairCase(t, 1, 100)
 	for n := 1; ; n++ {
 		to := simfs.New()
