@@ -119,7 +119,7 @@ func TestVerifyNamesTheDamagedFile(t *testing.T) {
 
 // Of many damages all are listed, each once, and nothing else is.
 func TestVerifyListsAllDamages(t *testing.T) {
-	sim, _ := closedWithRuns(t, 150)
+	sim, _ := closedWithRuns(t, 400)
 	var places []string
 	for _, name := range sim.Names() {
 		data := sim.ReadFile(name)
