@@ -109,10 +109,12 @@ func checkDamaged(t *testing.T, what string, sim *simfs.FS, want map[string]stri
 func TestFlippedByteIsNeverAWrongAnswer(t *testing.T) {
 	t.Parallel()
 	t.Run("Log", func(t *testing.T) {
+		t.Parallel()
 		sim, want := closedDatabase(t, 1, size(12, 60, 260))
 		flipBytes(t, sim, want, true)
 	})
 	t.Run("Runs", func(t *testing.T) {
+		t.Parallel()
 		// What nobody needs any more in the segments that are not replayed is not read.
 		sim, want := closedDatabaseWith(t, 1, size(30, 60, 260), 20)
 		flipBytes(t, sim, want, false)
