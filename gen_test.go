@@ -88,6 +88,8 @@ func TestScripts(t *testing.T) {
 				return os.Geteuid() == 0, nil
 			case "full": // what takes long is run with the full counts
 				return os.Getenv("KIXX_CI") != "" || os.Getenv("KIXX_LONG") != "", nil
+			case "long":
+				return os.Getenv("KIXX_LONG") != "", nil
 			}
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
