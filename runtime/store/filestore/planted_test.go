@@ -361,7 +361,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		first := int(sources.Sum64() % uint64(len(list)))
 		return append(slices.Clone(list[first:]), list[:first]...)[:min(n, len(list))]
 	}
-	some = append(pick(some, size(1, len(some), len(some))), pick(costly, size(1, 2, len(costly)))...)
+	some = append(pick(some, size(1, 26, len(some))), pick(costly, size(1, 2, len(costly)))...)
 	var mu sync.Mutex
 	var slowest time.Duration
 	found, begun := 0, time.Now()
