@@ -57,7 +57,7 @@ func (f *Fields) Get(name string) any {
 // number. A value of another type lets the migration of the document fail.
 func (f *Fields) Set(name string, v any) {
 	name = f.today(name)
-	value, err := appendAny(nil, v, 0)
+	value, err := appendAny(v)
 	if err != nil {
 		if f.err == nil {
 			f.err = fmt.Errorf("field %s: %w", name, err)
@@ -156,43 +156,19 @@ func (f *Fields) append(b []byte) []byte {
 	return b
 }
 
-// maxAnyDepth bounds the nesting of raw values.
-const maxAnyDepth = 100
-
-// appendAny appends a value as documents have it: keys of maps sorted, times as the standard timestamp.
-func appendAny(b []byte, v any, depth int) (_ []byte, err error) {
-	if depth > maxAnyDepth {
-		return nil, gen.ErrDepth
+// appendAny returns a value as documents have it.
+func appendAny(v any) (b []byte, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case *gen.RefusedError:
+			err = p
+		default:
+			panic(p)
+		}
+	}()
+	if d, ok := v.(time.Duration); ok {
+		v = int64(d)
 	}
-	switch v := v.(type) {
-	case time.Time:
-		return gen.AppendTime(b, v), nil
-	case time.Duration:
-		return msgp.AppendInt64(b, int64(v)), nil
-	case []string:
-		b = msgp.AppendArrayHeader(b, uint32(len(v)))
-		for _, s := range v {
-			b = msgp.AppendString(b, s)
-		}
-		return b, nil
-	case []any:
-		b = msgp.AppendArrayHeader(b, uint32(len(v)))
-		for _, e := range v {
-			if b, err = appendAny(b, e, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		return b, nil
-	case map[string]any:
-		b = msgp.AppendMapHeader(b, uint32(len(v)))
-		for _, key := range gen.SortedKeys(v) {
-			if b, err = appendAny(msgp.AppendString(b, key), v[key], depth+1); err != nil {
-				return nil, err
-			}
-		}
-		return b, nil
-	case nil, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, string, []byte:
-		return msgp.AppendIntf(b, v)
-	}
-	return nil, fmt.Errorf("a value of type %T cannot be stored; see kixx.Fields for those that can", v)
+	return gen.AppendAny(nil, v), nil
 }

@@ -251,8 +251,8 @@ func TestFieldsKeepEveryValue(t *testing.T) {
 		t.Errorf("after changes: list %v, names %v", got, again.Names())
 	}
 	again.Set("deep", nest(200))
-	if !errors.Is(again.err, gen.ErrDepth) {
-		t.Errorf("a value that is nested 200 times: %v, want ErrDepth", again.err)
+	if again.err == nil || !strings.Contains(again.err.Error(), "field deep: lists and maps are nested more than 200 deep") {
+		t.Errorf("a value that is nested 200 times: %v, want an error that says so", again.err)
 	}
 }
 
@@ -270,9 +270,9 @@ func TestMapsAreWrittenInTheOrderOfTheirKeys(t *testing.T) {
 	for i := range 20 {
 		m[fmt.Sprint(i)] = i
 	}
-	first, _ := appendAny(nil, m, 0)
+	first, _ := appendAny(m)
 	for range 20 {
-		if again, _ := appendAny(nil, m, 0); string(again) != string(first) {
+		if again, _ := appendAny(m); string(again) != string(first) {
 			t.Fatal("one map is written in two ways")
 		}
 	}
