@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -40,7 +37,7 @@ limit 1`
 	putSQL = `
 with put as (
 	insert into kixx_map as old (key, value, version)
-	select new.key, new.value, $3 from unnest($1::bytea[], $2::bytea[]) as new (key, value) order by new.key
+	select new.key, new.value, new.version from unnest($1::bytea[], $2::bytea[], $3::bigint[]) as new (key, value, version) order by new.key
 	on conflict (key) do update set value = excluded.value, version = excluded.version
 	where old.key <> all ($4::bytea[])
 	returning key
@@ -48,6 +45,15 @@ with put as (
 select ('` + conflictMark + `' || encode(absent.key, 'hex'))::integer
 from unnest($4::bytea[]) as absent (key)
 where (select count(*) from put) < $5 and not exists (select from put where put.key = absent.key)
+limit 1`
+
+	// A range is as the snapshot of the commit saw it if its keys are at the versions that were seen, and there are no
+	// others. That nobody puts another one meanwhile is what SERIALIZABLE is for.
+	rangeSQL = `
+select ('` + conflictMark + `' || encode(coalesce(have.key, want.key), 'hex'))::integer
+from (select key, version from kixx_map where key >= $1 and key < $2) as have
+full join unnest($3::bytea[], $4::bigint[]) as want (key, version) on have.key = want.key
+where have.version is distinct from want.version
 limit 1`
 
 	deleteSQL = `delete from kixx_map where key = any ($1::bytea[])`
@@ -61,77 +67,33 @@ const beatenTries = 10
 
 // Commit implements [store.Store]. When ctx ends, the commit goes on: the connection is worth more than the answer.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Version, error) {
-	if err := b.Check(limits); err != nil {
+	if err := b.Check(s.limits); err != nil {
 		return 0, err
 	}
-	for try := 1; ; try++ {
-		// Random, since a counter would be one row, or one sequence, that all commits of a distributed database want.
-		version := store.Version(rand.Uint64() | 1)
-		err := s.commit(ctx, b.ID, statements(b, version))
-		if err == nil {
-			return version, nil
-		}
-		if !errors.Is(err, errBeaten) {
-			return 0, err
-		}
-		if try == beatenTries {
-			return 0, &store.ConflictError{}
-		}
-		if err := pause(ctx, try); err != nil {
-			return 0, s.explain(ctx, "commit", err)
-		}
+	if err := s.commits.wait(ctx, b.ID); err != nil {
+		return 0, unknown(ctx, err)
 	}
-}
-
-// commit sends one transaction, after what was sent for the same batch has come to its end.
-func (s *Store) commit(ctx context.Context, id [8]byte, batch *pgx.Batch) error {
-	if err := s.attempts.wait(ctx, id); err != nil {
-		return unknown(ctx, err)
+	if err := s.endLost(ctx, b.ID); err != nil {
+		return 0, unknown(ctx, err)
 	}
-	if err := s.endLost(ctx, id); err != nil {
-		return unknown(ctx, err)
+	m := &member{batch: b, done: make(chan struct{})}
+	if err := s.enqueue(m); err != nil {
+		return 0, s.explain(ctx, "commit", err)
 	}
-	conn, err := s.calls.Acquire(ctx)
-	if err != nil {
-		return s.explain(ctx, "commit", err)
-	}
-	if ctx.Done() == nil {
-		return s.send(ctx, id, batch, conn)
-	}
-	answer := make(chan error, 1)
-	end := s.attempts.begin(id)
-	go func() {
-		defer end()
-		answer <- s.send(context.WithoutCancel(ctx), id, batch, conn)
-	}()
 	select {
-	case err := <-answer:
-		return err
+	case <-m.done:
+		return m.version, m.err
 	case <-ctx.Done():
 	}
+	if s.commits.withdraw(m) {
+		return 0, s.explain(ctx, "commit", ctx.Err())
+	}
 	select {
-	case err := <-answer: // both have come; the answer says more
-		return err
+	case <-m.done: // both have come; the answer says more
+		return m.version, m.err
 	default:
-		return unknown(ctx, ctx.Err())
+		return 0, unknown(ctx, ctx.Err())
 	}
-}
-
-// send sends one transaction on conn, which it gives back.
-func (s *Store) send(ctx context.Context, id [8]byte, batch *pgx.Batch, conn *pgxpool.Conn) error {
-	server := backendOf(conn.Conn())
-	err := conn.Conn().SendBatch(ctx, batch).Close()
-	conn.Release()
-	if err == nil {
-		return nil
-	}
-	if answered(err) || pgconn.SafeToRetry(err) {
-		return s.explain(ctx, "commit", err)
-	}
-	s.lost.add(attempt{id, server})
-	// If the server cannot be reached now, the next Commit of the batch tries again.
-	_ = s.endLost(ctx, id)
-	return unknown(ctx, err)
 }
 
 // unknown is the error of a batch that may have been applied.
@@ -142,79 +104,117 @@ func unknown(ctx context.Context, err error) error {
 	return &store.UnknownError{Err: fmt.Errorf("pgstore: commit: %w", err)}
 }
 
-// statements translates a batch.
-func statements(b *store.Batch, version store.Version) *pgx.Batch {
+// statements appends the statements of the transaction of members.
+func (s *Store) statements(batch *pgx.Batch, members []*member) {
 	var (
 		locks        []lock
 		present      [][]byte // what must be there, with its version
 		versions     []int64
 		absent       [][]byte // what must not be there
-		keys, values [][]byte // what is put
+		keys, values [][]byte // what is put, sorted, with the version it will have
+		puts         []int64
 		gone         [][]byte // what is deleted
 	)
-	condition := func(c store.Check, shared bool) {
+	put := func(key, value []byte, m *member) {
+		if value == nil {
+			value = []byte{} // nil would be null
+		}
+		keys, values, puts = append(keys, key), append(values, value), append(puts, int64(m.version))
+	}
+	condition := func(c store.Check, shared bool, m *member) {
 		if c.Version == store.Absent {
-			absent, keys, values, gone = append(absent, c.Key), append(keys, c.Key), append(values, []byte{}), append(gone, c.Key)
+			put(c.Key, nil, m)
+			absent, gone = append(absent, c.Key), append(gone, c.Key)
 			return
 		}
 		locks = append(locks, lock{c.Key, shared})
 		present, versions = append(present, c.Key), append(versions, int64(c.Version))
 	}
-	for i := range b.Ops {
-		op := &b.Ops[i]
-		at, guarded := op.Guard.Version()
-		switch {
-		case guarded && at == store.Absent && op.Delete:
-			condition(store.Check{Key: op.Key}, false)
-			continue
-		case guarded && at == store.Absent:
-			absent = append(absent, op.Key)
-		case guarded:
-			condition(store.Check{Key: op.Key, Version: at}, false)
-		default:
-			locks = append(locks, lock{op.Key, false})
+	for _, m := range members {
+		for i := range m.batch.Ops {
+			op := &m.batch.Ops[i]
+			at, guarded := op.Guard.Version()
+			switch {
+			case guarded && at == store.Absent && op.Delete:
+				condition(store.Check{Key: op.Key}, false, m)
+				continue
+			case guarded && at == store.Absent:
+				absent = append(absent, op.Key)
+			case guarded:
+				condition(store.Check{Key: op.Key, Version: at}, false, m)
+			default:
+				locks = append(locks, lock{op.Key, false})
+			}
+			if op.Delete {
+				gone = append(gone, op.Key)
+			} else {
+				put(op.Key, op.Value, m)
+			}
 		}
-		if op.Delete {
-			gone = append(gone, op.Key)
-		} else {
-			keys, values = append(keys, op.Key), append(values, op.Value)
+		for _, c := range m.batch.Checks {
+			condition(c, false, m)
 		}
-	}
-	for _, c := range b.Checks {
-		condition(c, false)
-	}
-	for _, c := range b.Fences {
-		condition(c, true)
+		for _, c := range m.batch.Fences {
+			condition(c, true, m)
+		}
 	}
 
-	batch := new(pgx.Batch)
-	slices.SortFunc(locks, func(a, b lock) int { return bytes.Compare(a.key, b.key) })
-	for len(locks) > 0 {
-		n := slices.IndexFunc(locks, func(l lock) bool { return l.shared != locks[0].shared })
-		if n < 0 {
-			n = len(locks)
+	for _, run := range runsOf(locks) {
+		batch.Queue(pick(run.shared, lockSQL, shareSQL), run.keys)
+	}
+	for _, m := range members {
+		for _, r := range m.batch.Ranges {
+			seen, at := make([][]byte, len(r.Seen)), make([]int64, len(r.Seen))
+			for i, c := range r.Seen {
+				seen[i], at[i] = c.Key, int64(c.Version)
+			}
+			lo, hi := bounds(r.Lo, r.Hi)
+			batch.Queue(rangeSQL, lo, hi, seen, at)
 		}
-		run := make([][]byte, n)
-		for i := range run {
-			run[i] = locks[i].key
-		}
-		batch.Queue(pick(locks[0].shared, lockSQL, shareSQL), run)
-		locks = locks[n:]
 	}
 	if len(present) > 0 {
 		batch.Queue(compareSQL, present, versions)
 	}
 	if len(keys) > 0 {
-		batch.Queue(putSQL, keys, notNil(values), int64(version), notNil(absent), len(keys))
+		batch.Queue(putSQL, keys, values, puts, notNil(absent), len(keys))
 	}
 	if len(gone) > 0 {
 		batch.Queue(deleteSQL, gone)
 	}
-	return batch
 }
 
 // A lock is a row to be locked.
 type lock struct {
 	key    []byte
 	shared bool
+}
+
+// A run are rows that one statement locks.
+type run struct {
+	keys   [][]byte
+	shared bool
+}
+
+// runsOf returns the statements that lock each of locks once, in the order of their keys.
+func runsOf(locks []lock) (runs []run) {
+	slices.SortFunc(locks, func(a, b lock) int {
+		if c := bytes.Compare(a.key, b.key); c != 0 || a.shared == b.shared {
+			return c
+		}
+		if b.shared {
+			return -1 // of a key that is wanted in both ways, the stronger
+		}
+		return 1
+	})
+	for i, l := range locks {
+		if i > 0 && bytes.Equal(l.key, locks[i-1].key) {
+			continue
+		}
+		if len(runs) == 0 || runs[len(runs)-1].shared != l.shared {
+			runs = append(runs, run{shared: l.shared})
+		}
+		last := &runs[len(runs)-1]
+		last.keys = append(last.keys, l.key)
+	}
+	return runs
 }

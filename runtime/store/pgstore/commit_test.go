@@ -245,7 +245,7 @@ func TestSnapshotsMayCommitAndWaitForOthers(t *testing.T) {
 func TestForeignStoresAreRefused(t *testing.T) {
 	for _, change := range []string{
 		"update kixx_info set value = '2' where name = 'format'",
-		"update kixx_info set value = 'serializable' where name = 'isolation'",
+		"update kixx_info set value = 'chaos' where name = 'isolation'",
 		"delete from kixx_info",
 	} {
 		direct := pgtest.New(t)

@@ -3,11 +3,17 @@ package pgstore
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
 
 // ParseURL is what a URL is understood by.
-var ParseURL = parseURL
+func ParseURL(url string, o store.Options) (*pgxpool.Config, error) {
+	config, _, err := parseURL(url, o)
+	return config, err
+}
 
 // Explain is what an error of the driver is told as.
 func Explain(err error) error { return new(Store).explain(context.Background(), "commit", err) }
@@ -27,9 +33,13 @@ var Statements = map[string]string{
 	lockSQL:         `array['k', 'l']::bytea[]`,
 	shareSQL:        `array['k', 'l']::bytea[]`,
 	compareSQL:      `array['k', 'l']::bytea[], array[1, 2]`,
-	putSQL:          `array['k', 'l']::bytea[], array['1', '2']::bytea[], 7, array['k']::bytea[], 2`,
+	putSQL:          `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2`,
 	deleteSQL:       `array['k', 'l']::bytea[]`,
 }
 
 // Sent is how many statements a batch is translated to.
-func Sent(b *store.Batch) int { return statements(b, 1).Len() }
+func Sent(b *store.Batch) int {
+	var sent pgx.Batch
+	new(Store).statements(&sent, []*member{{batch: b}})
+	return sent.Len()
+}

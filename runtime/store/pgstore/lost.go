@@ -77,10 +77,11 @@ func (l *lost) of(id [8]byte) (list []attempt) {
 	return list
 }
 
-func (l *lost) remove(id [8]byte) {
+// remove takes out the attempts of a backend that has ended.
+func (l *lost) remove(b backend) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.list = slices.DeleteFunc(l.list, func(a attempt) bool { return a.id == id })
+	l.list = slices.DeleteFunc(l.list, func(a attempt) bool { return a.backend == b })
 }
 
 // endLost returns when the backends that may work on the batch have ended. There are never many: the ones of a moment in
@@ -96,48 +97,9 @@ func (s *Store) endLost(ctx context.Context, id [8]byte) error {
 		if err := s.end(ctx, a.backend); err != nil {
 			return err
 		}
+		s.lost.remove(a.backend)
 	}
-	s.lost.remove(id)
 	return nil
-}
-
-// attempts are the commits that are under way in this process.
-type attempts struct {
-	mu    sync.Mutex
-	ended map[[8]byte]chan struct{} // by the batch; closed when the attempt has ended
-}
-
-// begin enters an attempt. There is no other one of the same batch. end takes it out.
-func (a *attempts) begin(id [8]byte) (end func()) {
-	ended := make(chan struct{})
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.ended == nil {
-		a.ended = make(map[[8]byte]chan struct{})
-	}
-	a.ended[id] = ended
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.ended, id)
-		close(ended)
-	}
-}
-
-// wait returns when no attempt of the batch is under way.
-func (a *attempts) wait(ctx context.Context, id [8]byte) error {
-	a.mu.Lock()
-	ended := a.ended[id]
-	a.mu.Unlock()
-	if ended == nil {
-		return nil
-	}
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // end tells a backend to end, and returns when it has.

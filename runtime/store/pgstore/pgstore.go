@@ -23,7 +23,6 @@ package pgstore
 import (
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,8 @@ import (
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
 
-var limits = store.Limits{
+// most is what every store can do. [Store.Limits] has what its database was made for beside it.
+var most = store.Limits{
 	Ops: 10_000, Bytes: 32 << 20, Value: 16 << 20,
 	Snapshot: time.Hour,
 	Settles:  true,
@@ -44,34 +44,45 @@ var limits = store.Limits{
 // What it keeps true:
 //
 //  1. A connection of calls is never held while something else is waited for: the functions of snapshots, which may call
-//     the store, have connections of their own in snapshots.
-//  2. A batch is on its way once at a time: attempts has those that are under way, also when nobody waits for them any
+//     the store, have connections of their own in snapshots, and commits have theirs in writes.
+//  2. A batch is on its way once at a time: commits has those that are under way, also when nobody waits for them any
 //     more, and Commit of the same batch waits for them.
 //  3. When a connection ends before a commit was answered, its backend, the process of the server that may still be
 //     working on it, is in lost until it is known to have ended. The same batch is not sent again before that.
 type Store struct {
 	calls     *pgxpool.Pool
+	writes    *pgxpool.Pool
 	snapshots *pgxpool.Pool
+	limits    store.Limits
+	made      made
 	log       *slog.Logger
 	closed    atomic.Bool
-	attempts  attempts
+	commits   queue
 	lost      lost
+	bell      *bell
 }
 
 // Open opens the store in the database that url names, and makes its tables if they are not there.
 //
 // Without an sslmode in the URL a server on another host must speak TLS if there is a password to send: write
 // sslmode=verify-full, to know the server by its certificate too, or sslmode=disable. Parameters that would weaken the
-// store without a word, such as another isolation level, are refused.
+// store without a word are refused.
+//
+// Two parameters are about the store. Both are properties of the database, kept in it:
+//
+//   - isolation=serializable, when the store is made, has the server run commits in SERIALIZABLE, and transactions that
+//     went over ranges are possible ([store.Limits].RangeChecks). Commits cost more, and are tried again more often.
+//   - watch=on makes a log of changes, which Watch reads. Commits write twice as much. It can be asked for at any time;
+//     processes that opened the store before write the log as well, but cannot watch.
 //
 // Of the options Logger and Durability are used: Periodic and NoSync both stand for synchronous_commit=off, with which a
 // crash of the server may lose the last moments; a synchronous_commit in the URL wins.
 func Open(ctx context.Context, url string, o store.Options) (*Store, error) {
-	config, err := parseURL(url, o)
+	config, asked, err := parseURL(url, o)
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: %w", err)
 	}
-	s := &Store{log: o.Logger}
+	s := &Store{log: o.Logger, limits: most, bell: newBell()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -79,36 +90,52 @@ func Open(ctx context.Context, url string, o store.Options) (*Store, error) {
 	if s.calls, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("pgstore: %w", err)
 	}
-	if s.snapshots, err = pgxpool.NewWithConfig(ctx, config.Copy()); err != nil {
-		s.calls.Close()
-		return nil, fmt.Errorf("pgstore: %w", err)
-	}
-	if err := s.prepareTables(ctx); err != nil {
+	if err := s.open(ctx, config, asked); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
+// open does what needs the database.
+func (s *Store) open(ctx context.Context, config *pgxpool.Config, asked asked) (err error) {
+	if s.made, err = s.prepareTables(ctx, asked); err != nil {
+		return err
+	}
+	s.limits.RangeChecks = s.made.isolation == serializable
+	s.limits.Watch = s.made.watch == on
+	if s.snapshots, err = pgxpool.NewWithConfig(ctx, config.Copy()); err != nil {
+		return fmt.Errorf("pgstore: %w", err)
+	}
+	writes := config.Copy()
+	writes.MaxConns = lanes
+	writes.ConnConfig.RuntimeParams["default_transaction_isolation"] = s.made.isolation
+	if s.writes, err = pgxpool.NewWithConfig(ctx, writes); err != nil {
+		return fmt.Errorf("pgstore: %w", err)
+	}
+	if s.limits.Watch {
+		s.bell.work.Go(s.prune)
+	}
+	return nil
+}
+
 // Limits returns what the store can do: values of at most 16 MiB, commits of at most 10,000 operations and 32 MiB,
-// snapshots of an hour.
-func (s *Store) Limits() store.Limits { return limits }
+// snapshots of an hour; range checks and watches if the database was made for them.
+func (s *Store) Limits() store.Limits { return s.limits }
 
 // OnPublish implements [store.Store]. The hook is never called: others write to the same tables.
 func (s *Store) OnPublish(func(*store.Batch, store.Version)) (cancel func()) { return func() {} }
-
-// Watch implements [store.Store]. It is not supported.
-func (s *Store) Watch(context.Context, store.Token, []byte) iter.Seq2[store.Event, error] {
-	return func(yield func(store.Event, error) bool) {
-		yield(store.Event{}, fmt.Errorf("pgstore: watch: %w", store.ErrNotSupported))
-	}
-}
 
 // Close waits for the calls that are under way, the functions of snapshots among them, and closes all connections. A
 // second Close returns nil.
 func (s *Store) Close() error {
 	s.closed.Store(true)
-	s.calls.Close()
-	s.snapshots.Close()
+	s.commits.close()
+	s.bell.close()
+	for _, pool := range []*pgxpool.Pool{s.writes, s.snapshots, s.calls} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 	return nil
 }

@@ -34,8 +34,7 @@ from (select key, value from kixx_map where key >= $1 and key < $2 order by key 
 left join lateral (select value, version from kixx_map where key = e.value limit 1) as d on true
 order by e.key desc`
 
-	// A transaction has its snapshot from its first statement on, not from begin.
-	beginSQL = `begin isolation level repeatable read read only; select 1`
+	beginSQL = `begin isolation level repeatable read read only`
 )
 
 // beyond is a bound that is greater than every key.
@@ -101,7 +100,7 @@ func (s *Store) Snapshot(ctx context.Context, f func(store.SnapshotReader) error
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Conn().PgConn().Exec(ctx, beginSQL).ReadAll(); err != nil {
+		if r.token, err = s.begin(ctx, conn.Conn()); err != nil {
 			conn.Release()
 			return err
 		}
@@ -116,11 +115,34 @@ func (s *Store) Snapshot(ctx context.Context, f func(store.SnapshotReader) error
 	return f(r)
 }
 
+// begin begins the transaction of a snapshot, and returns its position if the store has a use for positions. A transaction
+// has its snapshot from its first statement on, not from begin.
+func (s *Store) begin(ctx context.Context, conn *pgx.Conn) (store.Token, error) {
+	batch := new(pgx.Batch)
+	batch.Queue(beginSQL)
+	batch.Queue(pick(s.limits.Watch, "select '', pg_current_snapshot()::text", positionSQL))
+	results := conn.SendBatch(ctx, batch)
+	_, err := results.Exec()
+	var history, snapshot string
+	if err == nil {
+		err = results.QueryRow().Scan(&history, &snapshot)
+	}
+	if closeErr := results.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil || !s.limits.Watch && !s.limits.RangeChecks {
+		return "", err
+	}
+	p, err := fromSnapshot(history, snapshot)
+	return p.token(), err
+}
+
 // A reader is what Snapshot hands out.
 type reader struct {
 	s       *Store
 	conn    *pgx.Conn
 	release func()
+	token   store.Token
 	ended   bool
 }
 
@@ -135,8 +157,8 @@ func (r *reader) end() {
 	r.release()
 }
 
-// Token returns the zero Token: the store has neither watches nor range checks.
-func (r *reader) Token() store.Token { return "" }
+// Token implements [store.SnapshotReader].
+func (r *reader) Token() store.Token { return r.token }
 
 func (r *reader) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
 	if r.ended {
@@ -209,13 +231,7 @@ func page(ctx context.Context, q querier, p store.Page) ([]store.Item, error) {
 	case p.KeysOnly:
 		sql = pick(p.Reverse, keysSQL, keysReverseSQL)
 	}
-	lo, hi := p.Lo, p.Hi
-	if lo == nil {
-		lo = []byte{} // nil would be null
-	}
-	if hi == nil {
-		hi = beyond
-	}
+	lo, hi := bounds(p.Lo, p.Hi)
 	rows, err := q.Query(ctx, sql, lo, hi, p.Limit)
 	if err != nil {
 		return nil, err
@@ -232,11 +248,23 @@ func page(ctx context.Context, q querier, p store.Page) ([]store.Item, error) {
 	return items, nil
 }
 
-func pick(reverse bool, forward, backward string) string {
-	if reverse {
-		return backward
+// bounds returns the bounds of a range, of which nil is open, for a statement, for which it would be null.
+func bounds(lo, hi []byte) (_, _ []byte) {
+	if lo == nil {
+		lo = []byte{}
 	}
-	return forward
+	if hi == nil {
+		hi = beyond
+	}
+	return lo, hi
+}
+
+// pick returns one of two statements.
+func pick(second bool, one, two string) string {
+	if second {
+		return two
+	}
+	return one
 }
 
 // notNil returns list with empty slices where it has nil ones, which the driver would send as null.

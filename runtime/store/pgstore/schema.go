@@ -26,31 +26,70 @@ create table if not exists kixx_info (
 	name  text primary key,
 	value text not null
 );
-insert into kixx_info values ('format', '1'), ('isolation', 'read committed') on conflict do nothing;
 `
+
+// The first who comes says what the database is.
+const insertInfo = `insert into kixx_info values ('format', '1'), ('isolation', $1), ('watch', 'off') on conflict do nothing`
 
 const readInfo = `select name, value from kixx_info`
 
 // undefinedTable is the SQLSTATE of a table that is not there.
 const undefinedTable = "42P01"
 
-// prepareTables makes the tables if they are not there, and refuses those of another kind. It changes nothing in a
-// database that has them, so that the right to make tables is needed once.
-func (s *Store) prepareTables(ctx context.Context) error {
+// Values of kixx_info and of parameters of a URL.
+const (
+	readCommitted = "read committed"
+	serializable  = "serializable"
+	on            = "on"
+	off           = "off"
+)
+
+// made is what a database was made for, as kixx_info says.
+type made struct {
+	isolation string
+	watch     string
+	history   string // names the store, for the notifications of its commits; only with watch
+}
+
+// prepareTables makes the tables if they are not there, and refuses those of another kind than is asked for. It changes
+// nothing in a database that has them and is as it should be, so that the right to make tables is needed once.
+func (s *Store) prepareTables(ctx context.Context, a asked) (m made, err error) {
 	info, err := s.info(ctx)
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == undefinedTable {
-		if _, err = s.calls.Exec(ctx, createTables, pgx.QueryExecModeSimpleProtocol); err == nil {
+		isolation := a.isolation
+		if isolation == "" {
+			isolation = readCommitted
+		}
+		err = pgx.BeginFunc(ctx, s.calls, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, createTables, pgx.QueryExecModeSimpleProtocol); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, insertInfo, isolation)
+			return err
+		})
+		if err == nil {
+			info, err = s.info(ctx)
+		}
+	}
+	if err == nil && info["watch"] == off && a.watch == on {
+		if err = s.createLog(ctx); err == nil {
 			info, err = s.info(ctx)
 		}
 	}
 	if err != nil {
-		return s.explain(ctx, "open", err)
+		return made{}, s.explain(ctx, "open", err)
 	}
-	if info["format"] != "1" || info["isolation"] != own["default_transaction_isolation"] {
-		return fmt.Errorf("pgstore: the database holds a store of format %q with isolation %q, which this version does not know", info["format"], info["isolation"])
+	m = made{isolation: info["isolation"], watch: info["watch"], history: info["history"]}
+	switch {
+	case info["format"] != "1", m.isolation != readCommitted && m.isolation != serializable, m.watch != on && m.watch != off:
+		return made{}, fmt.Errorf("pgstore: the database holds a store of format %q with isolation %q and watch %q, which this version does not know", info["format"], m.isolation, m.watch)
+	case a.isolation != "" && a.isolation != m.isolation:
+		return made{}, fmt.Errorf("pgstore: the URL asks for isolation=%s, and the database was made with %q; commits of one level are not protected from those of another, so copy the data to a new database, or leave the parameter out", a.isolation, m.isolation)
+	case a.watch == off && m.watch == on:
+		return made{}, errors.New("pgstore: the URL asks for watch=off, and the database keeps a log of changes, on which others may rely; leave the parameter out")
 	}
-	return nil
+	return m, nil
 }
 
 func (s *Store) info(ctx context.Context) (map[string]string, error) {

@@ -43,24 +43,35 @@ func open(t testing.TB, url string) *pgstore.Store {
 	return s
 }
 
+// The kinds of databases that there are.
+var kindsOfDatabases = []struct{ name, parameters string }{
+	{"plain", ""},
+	{"watched", "&watch=on"},
+	{"serializable", "&isolation=serializable&watch=on"},
+}
+
 func TestContract(t *testing.T) {
-	urls := make(map[store.Store]string)
-	at := func(t *testing.T, url string) store.Store {
-		s := open(t, url)
-		urls[s] = url
-		return s
-	}
 	if os.Getenv("KIXX_LONG") == "" {
 		t.Setenv("KIXX_CI", "") // the full counts take minutes where each call is a round trip
 	}
-	storetest.Run(t, func(t *testing.T) store.Store { return at(t, pgtest.New(t)) }, storetest.Options{
-		Reopen: func(t *testing.T, s store.Store) store.Store {
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
+	for _, kind := range kindsOfDatabases {
+		t.Run(kind.name, func(t *testing.T) {
+			urls := make(map[store.Store]string)
+			at := func(t *testing.T, url string) store.Store {
+				s := open(t, url)
+				urls[s] = url
+				return s
 			}
-			return at(t, urls[s])
-		},
-	})
+			storetest.Run(t, func(t *testing.T) store.Store { return at(t, pgtest.New(t)+kind.parameters) }, storetest.Options{
+				Reopen: func(t *testing.T, s store.Store) store.Store {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+					return at(t, urls[s])
+				},
+			})
+		})
+	}
 }
 
 func TestRepository(t *testing.T) {

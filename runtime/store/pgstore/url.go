@@ -32,17 +32,35 @@ func init() {
 
 // own are the parameters that the store sets for itself, with what they are set to.
 var own = map[string]string{
-	"default_transaction_isolation": "read committed",
+	"default_transaction_isolation": readCommitted, // of commits, what the database says
 	// All statements find their rows by key, or walk the keys. A plan that was made and kept while the table was
 	// small would read all of it for ever.
 	"enable_seqscan": "off",
 	// A snapshot that nobody reads any more holds up the vacuuming of the whole database.
-	"idle_in_transaction_session_timeout": fmt.Sprint(limits.Snapshot.Milliseconds()),
+	"idle_in_transaction_session_timeout": fmt.Sprint(most.Snapshot.Milliseconds()),
+}
+
+// asked is what a URL asks of the store; empty where it leaves that to what is in the database.
+type asked struct {
+	isolation string // serializable, "read committed"
+	watch     string // on, off
+}
+
+// ours are the parameters of a URL that are about the store, with the values they can have.
+var ours = map[string][]string{
+	"isolation": {readCommitted, serializable},
+	"watch":     {on, off},
 }
 
 // parseURL returns the configuration that a URL asks for. No error has anything secret in it: those of net/url and of the
 // driver can quote parts of the URL, so only what is known to be harmless is taken from them.
-func parseURL(s string, o store.Options) (*pgxpool.Config, error) {
+func parseURL(s string, o store.Options) (*pgxpool.Config, asked, error) {
+	var a asked
+	config, err := parse(s, o, &a)
+	return config, a, err
+}
+
+func parse(s string, o store.Options, a *asked) (*pgxpool.Config, error) {
 	if !strings.HasPrefix(s, "postgres://") && !strings.HasPrefix(s, "postgresql://") {
 		return nil, errors.New("the URL has no host part; write postgres://user@host/database")
 	}
@@ -63,6 +81,12 @@ func parseURL(s string, o store.Options) (*pgxpool.Config, error) {
 			return nil, fmt.Errorf("the parameter %s=%s; the store needs %q", strings.ToLower(name), values[0], want)
 		}
 	}
+	for name, values := range ours {
+		if q.Has(name) && !slices.Contains(values, q.Get(name)) {
+			return nil, fmt.Errorf("the parameter %s is one of %s", name, strings.Join(values, ", "))
+		}
+	}
+	a.isolation, a.watch = q.Get("isolation"), q.Get("watch")
 	options := strings.ReplaceAll(strings.ToLower(q.Get("options")), "-", "_")
 	for name := range own {
 		if strings.Contains(options, name) {
@@ -71,6 +95,13 @@ func parseURL(s string, o store.Options) (*pgxpool.Config, error) {
 	}
 	if mode := q.Get("default_query_exec_mode"); mode != "" && mode != "cache_statement" {
 		return nil, fmt.Errorf("the parameter default_query_exec_mode=%s; the store needs prepared statements", mode)
+	}
+	for name := range ours {
+		q.Del(name)
+	}
+	if encoded := q.Encode(); a.isolation+a.watch != "" {
+		before, _, _ := strings.Cut(s, "?")
+		s = before + "?" + encoded
 	}
 	config, err := pgxpool.ParseConfig(s)
 	if err != nil {
