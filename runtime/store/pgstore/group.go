@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,6 +26,9 @@ const (
 	// lanes is how many transactions of commits are under way at once. With one, the server's processors are idle while
 	// the client reads answers; with more than two, fewer commits go together.
 	lanes = 2
+
+	// commitTimeout is how long a transaction may take until its outcome is said to be unknown.
+	commitTimeout = 30 * time.Second
 
 	groupMembers = 64
 	groupOps     = 4096
@@ -356,7 +360,9 @@ func (s *Store) send(ctx context.Context, conn *pgxpool.Conn, group []*member) e
 	server := backendOf(conn.Conn())
 	batch := new(pgx.Batch)
 	s.statements(batch, group)
-	err := conn.Conn().SendBatch(ctx, batch).Close()
+	sending, cancel := context.WithTimeout(ctx, commitTimeout)
+	err := conn.Conn().SendBatch(sending, batch).Close()
+	cancel()
 	conn.Release()
 	switch {
 	case err == nil:

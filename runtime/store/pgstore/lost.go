@@ -25,7 +25,11 @@ type backend struct {
 
 const (
 	identifySQL = `select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()`
-	endSQL      = `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2`
+	// A backend that waits for standbys has committed, and everybody sees it when the wait is over. To end the wait would
+	// show it at once, and it could be read, and be lost with the server.
+	endSQL = `
+select case when wait_event is distinct from 'SyncRep' then pg_terminate_backend(pid) end
+from pg_stat_activity where pid = $1 and backend_start = $2`
 )
 
 // endTimeout is how long a commit waits for the end of a backend before it goes back to its caller.

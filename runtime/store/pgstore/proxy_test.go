@@ -120,11 +120,13 @@ func (p *proxy) accept() {
 	}
 }
 
-// bind is the type of the message that begins the running of prepared statements, ready the one that ends the answer.
-const (
-	bind  = 'B'
-	ready = "Z\x00\x00\x00\x05I"
-)
+// bind is the type of the message that begins the running of prepared statements.
+const bind = 'B'
+
+// ready reports whether b ends with the message that ends an answer. Its last byte says whether a transaction goes on.
+func ready(b []byte) bool {
+	return len(b) > 5 && bytes.HasSuffix(b[:len(b)-1], []byte("Z\x00\x00\x00\x05"))
+}
 
 // serve copies both ways until a fault or an end.
 func (p *proxy) serve(client, server net.Conn) {
@@ -138,7 +140,7 @@ func (p *proxy) serve(client, server net.Conn) {
 			n, err := server.Read(buf)
 			select {
 			case <-lose:
-				if err != nil || bytes.HasSuffix(buf[:n], []byte(ready)) {
+				if err != nil || ready(buf[:n]) {
 					close(answered)
 					return
 				}

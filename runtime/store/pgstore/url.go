@@ -124,6 +124,7 @@ func parse(s string, o store.Options, a *asked) (*pgxpool.Config, error) {
 			conn.RuntimeParams["synchronous_commit"] = "off"
 		}
 	}
+	conn.DialFunc = newDialer().DialContext
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = 10 * time.Second
 	}

@@ -51,16 +51,19 @@ func Run(m interface{ Run() int }) int {
 // Skip skips or fails t because of err, which says why there is no server.
 func Skip(t testing.TB, err error) {
 	t.Helper()
-	if errors.Is(err, ErrNoBinaries) && (os.Getenv("KIXX_CI") == "" || os.Getenv(urlEnv) != "") {
+	if errors.Is(err, ErrNoBinaries) && (os.Getenv("KIXX_CI") == "" || Given() != "") {
 		t.Skipf("pgtest: %v", err)
 	}
 	t.Fatalf("pgtest: %v", err)
 }
 
+// Given returns the URL of the server that KIXX_POSTGRES_URL names, or "".
+func Given() string { return os.Getenv(urlEnv) }
+
 // URL returns the URL of the server that all tests of the package share.
 func URL(t testing.TB) string {
 	t.Helper()
-	if given := os.Getenv(urlEnv); given != "" {
+	if given := Given(); given != "" {
 		return given
 	}
 	once.Do(func() { server, failure = Start() })

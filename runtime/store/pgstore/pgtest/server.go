@@ -22,34 +22,56 @@ import (
 // startTimeout is how long a server may take until it takes connections.
 const startTimeout = 30 * time.Second
 
-// A Server is a PostgreSQL server with its data in a temporary directory. It listens on a port of 127.0.0.1, trusts
-// everybody, and loses its data in a power cut, which no test makes.
+// A Server is a PostgreSQL server with its data in a temporary directory. It listens on a port of 127.0.0.1 and trusts
+// everybody.
 type Server struct {
 	bin  string // directory of the binaries
 	dir  string
 	port int
 	as   *syscall.Credential // nil: as the user of this process
 
+	settings []string // name=value
+
 	process *exec.Cmd
 	ended   chan struct{} // closed when process has
 }
 
-// Start makes a new server.
-func Start() (*Server, error) {
+// Start makes a new server. Settings are of the form name=value. Without fsync=on the server loses its data in a power cut,
+// which no test makes.
+func Start(settings ...string) (*Server, error) {
+	s, err := prepare(settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.initdb(), s.Begin()); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// prepare makes a server without data.
+func prepare(settings []string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin}
+	s := &Server{bin: bin, settings: settings}
 	if s.as, err = unprivileged(); err != nil {
 		return nil, err
 	}
 	if s.dir, err = os.MkdirTemp("", "kixx-postgres-"); err != nil {
 		return nil, err
 	}
-	if err := s.start(); err != nil {
-		os.RemoveAll(s.dir)
-		return nil, err
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	if s.as != nil {
+		if err := os.Chown(s.dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
+			return nil, errors.Join(err, s.Stop())
+		}
 	}
 	return s, nil
 }
@@ -57,6 +79,9 @@ func Start() (*Server, error) {
 // binaries returns the directory with the newest server.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("postgres"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return "", err
+		}
 		return filepath.Dir(path), nil
 	}
 	var found []string
@@ -97,36 +122,33 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
 }
 
-func (s *Server) start() error {
-	if s.as != nil {
-		if err := os.Chown(s.dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
-			return err
-		}
+func (s *Server) initdb() error {
+	return s.run("initdb", "-D", s.data(), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
+}
+
+// run runs one of the programs that come with the server.
+func (s *Server) run(name string, args ...string) error {
+	if out, err := s.command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	init := s.command("initdb", "-D", s.data(), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
-	if out, err := init.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	return s.Begin()
+	return nil
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// Begin starts the server, which was stopped with [Server.Crash].
+// Begin starts the server, which was stopped with [Server.Crash] or [Server.Shut].
 func (s *Server) Begin() error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	s.process = s.command("postgres", "-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories=", "-c", "max_connections=300", "-c", "fsync=off", "-c", "shared_buffers=64MB")
+	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1",
+		"-c", "unix_socket_directories=", "-c", "max_connections=300", "-c", "fsync=off", "-c", "shared_buffers=64MB"}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	s.process = s.command("postgres", args...)
 	s.process.Stdout, s.process.Stderr = log, log
 	dieWithParent(s.process.SysProcAttr)
 	if err := s.process.Start(); err != nil {
@@ -186,7 +208,13 @@ func (s *Server) Log() string {
 // Crash stops the server in the middle of everything, as if its processes were killed.
 func (s *Server) Crash() error { return s.signal(syscall.SIGQUIT) }
 
+// Shut stops the server in an orderly way.
+func (s *Server) Shut() error { return s.signal(syscall.SIGINT) }
+
 func (s *Server) signal(sig syscall.Signal) error {
+	if s.process == nil {
+		return nil
+	}
 	if err := s.process.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}

@@ -6,7 +6,7 @@ package pgtest
 type Server struct{}
 
 // Start makes a new server.
-func Start() (*Server, error) { return nil, ErrNoBinaries }
+func Start(...string) (*Server, error) { return nil, ErrNoBinaries }
 
 // URL returns the URL of the server's own database.
 func (s *Server) URL() string { return "" }

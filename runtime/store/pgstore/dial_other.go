@@ -1,0 +1,7 @@
+//go:build !linux
+
+package pgstore
+
+import "net"
+
+func unacknowledged(*net.Dialer) {}
