@@ -52,6 +52,10 @@ type scan struct {
 	cursor []byte
 	mark   uint64
 	mac    macState
+
+	// What the last page has found: the version of the catalogue record, if it was read with it.
+	record     store.Version
+	recordRead bool
 }
 
 var scans = sync.Pool{New: func() any { return new(scan) }}
@@ -61,7 +65,7 @@ func (s *scan) release() {
 	if cap(s.items) > maxPage/4 {
 		s.items = nil
 	}
-	s.plan, s.reg = plan{}, nil
+	s.plan, s.reg, s.recordRead = plan{}, nil, false
 	scans.Put(s)
 }
 
@@ -147,7 +151,13 @@ func (s *scan) half(ctx context.Context, r store.Reader, lo, hi []byte, n int, w
 		p.Cached = s.plan.col.core.cachedFunc
 	}
 	var err error
-	if s.items, err = r.Page(ctx, p); err != nil {
+	if versioner, ok := r.(store.PageVersioner); ok && s.plan.ix != documents && !s.plan.col.core.limits.Coherent {
+		s.items, s.record, err = versioner.PageAndVersion(ctx, p, s.plan.col.key)
+		s.recordRead = err == nil
+	} else {
+		s.items, err = r.Page(ctx, p)
+	}
+	if err != nil {
 		return fmt.Errorf("kixx: query of %s: %w", s.plan.col.name, err)
 	}
 	core, fresh := s.plan.col.core, s.items[len(p.Into):]
@@ -309,6 +319,7 @@ func (s *scan) begin(ctx context.Context) (ready bool, err error) {
 		return false, err
 	}
 	s.mark = core.cache.mark()
+	s.recordRead = false
 	if err := s.start(s.plan.col.reg.Load()); err != nil {
 		if !errors.Is(err, ErrBuilding) {
 			return false, err
@@ -321,12 +332,21 @@ func (s *scan) begin(ctx context.Context) (ready bool, err error) {
 	return true, nil
 }
 
+// changed reports whether the catalogue record is another one than s goes by.
+func (s *scan) changed(ctx context.Context) (bool, error) {
+	if s.recordRead { // by the last page
+		s.recordRead = false
+		return s.record != s.reg.version, nil
+	}
+	return s.plan.col.changed(ctx, s.reg)
+}
+
 // moved reports whether the index has another number or state now than what s goes by.
 func (s *scan) moved(ctx context.Context) (bool, error) {
 	if s.plan.ix == documents {
 		return false, nil
 	}
-	changed, err := s.plan.col.changed(ctx, s.reg)
+	changed, err := s.changed(ctx)
 	if err != nil || !changed {
 		return false, err
 	}

@@ -12,6 +12,14 @@ type StatsReporter interface {
 	Stats() Stats
 }
 
+// A PageVersioner is a [Store] that can read a page and the version of one more key in one round trip. kixx reads the pages
+// of indexes with it, since it has to know that the index was still in order.
+type PageVersioner interface {
+	// PageAndVersion is Page, and returns the version that key has: at the moment of the page, or at a later one. It
+	// is [Absent] if the key is not there.
+	PageAndVersion(ctx context.Context, p Page, key []byte) (items []Item, version Version, err error)
+}
+
 // A HealthReporter is a [Store] that can say whether it works without being tried. Of other stores kixx reads a key.
 type HealthReporter interface {
 	// Health returns nil if reads and writes work, as far as is known. Else the error says what does not: [ErrClosed],

@@ -19,10 +19,11 @@ import (
 //  1. Lock what there is of the keys of operations and checks, and share what there is of the fences. Rows are locked in the
 //     order of their keys, across the statements too, so that no two commits wait for each other. The exception are keys
 //     that appear between the statements of one commit, and there the server decides against one of the two.
-//  2. Compare the versions of what must be there. It cannot change any more.
+//  2. Compare the versions of what must be there. It cannot change any more. Nearly always one statement does this and
+//     the first step.
 //  3. Put, in the order of the keys. What must be absent is put too, also what is only checked: a key that is not there
 //     cannot be locked, and the primary key alone keeps others from putting it meanwhile.
-//  4. Delete, and what was put for a check.
+//  4. Delete, and what was put for a check. Where nothing was, one statement does this and the third step.
 const (
 	lockSQL  = `select 1 from kixx_map where key = any ($1::bytea[]) order by key for update`
 	shareSQL = `select 1 from kixx_map where key = any ($1::bytea[]) order by key for share`
@@ -34,8 +35,22 @@ left join lateral (select version from kixx_map where key = want.key limit 1) as
 where have.version is distinct from want.version
 limit 1`
 
-	putSQL = `
-with put as (
+	// lockAndCompareSQL is all of these in one, for when what is shared comes first in the order of the keys. Every row of
+	// held is counted, and so locked, before anything is compared; and all of shared before that.
+	lockAndCompareSQL = `
+with shared as materialized (
+	select key, version from kixx_map where key = any ($1::bytea[]) order by key for share
+), held as materialized (
+	select key, version from kixx_map where key = any ($2::bytea[]) and (select count(*) from shared) >= 0 order by key for update
+)
+select ('` + conflictMark + `' || encode(want.key, 'hex'))::integer
+from (select count(*) as n from held) as locked, unnest($3::bytea[], $4::bigint[]) as want (key, version)
+left join (select * from shared union all select * from held) as have on have.key = want.key
+where locked.n >= 0 and have.version is distinct from want.version
+limit 1`
+
+	putSQL     = `with` + putRestSQL
+	putRestSQL = ` put as (
 	insert into kixx_map as old (key, value, version)
 	select new.key, new.value, new.version from unnest($1::bytea[], $2::bytea[], $3::bigint[]) as new (key, value, version) order by new.key
 	on conflict (key) do update set value = excluded.value, version = excluded.version
@@ -55,6 +70,10 @@ from (select key, version from kixx_map where key >= $1 and key < $2) as have
 full join unnest($3::bytea[], $4::bigint[]) as want (key, version) on have.key = want.key
 where have.version is distinct from want.version
 limit 1`
+
+	// putAndDeleteSQL does both, where no key is put and deleted.
+	putAndDeleteSQL = `
+with gone as (delete from kixx_map where key = any ($6::bytea[])),` + putRestSQL
 
 	deleteSQL = `delete from kixx_map where key = any ($1::bytea[])`
 )
@@ -114,6 +133,7 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		keys, values [][]byte // what is put, sorted, with the version it will have
 		puts         []int64
 		gone         [][]byte // what is deleted
+		both         bool     // there are keys that are put and deleted
 	)
 	put := func(key, value []byte, m *member) {
 		if value == nil {
@@ -124,6 +144,7 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 	condition := func(c store.Check, shared bool, m *member) {
 		if c.Version == store.Absent {
 			put(c.Key, nil, m)
+			both = true
 			absent, gone = append(absent, c.Key), append(gone, c.Key)
 			return
 		}
@@ -159,8 +180,24 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		}
 	}
 
-	for _, run := range runsOf(locks) {
-		batch.Queue(pick(run.shared, lockSQL, shareSQL), run.keys)
+	runs := runsOf(locks)
+	if len(present) > 0 && len(runs) <= 2 && (len(runs) < 2 || runs[0].shared) {
+		shared, held := [][]byte{}, [][]byte{}
+		for _, run := range runs {
+			if run.shared {
+				shared = run.keys
+			} else {
+				held = run.keys
+			}
+		}
+		batch.Queue(lockAndCompareSQL, shared, held, present, versions)
+	} else {
+		for _, run := range runs {
+			batch.Queue(pick(run.shared, lockSQL, shareSQL), run.keys)
+		}
+		if len(present) > 0 {
+			batch.Queue(compareSQL, present, versions)
+		}
 	}
 	for _, m := range members {
 		for _, r := range m.batch.Ranges {
@@ -172,10 +209,11 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 			batch.Queue(rangeSQL, lo, hi, seen, at)
 		}
 	}
-	if len(present) > 0 {
-		batch.Queue(compareSQL, present, versions)
-	}
-	if len(keys) > 0 {
+	switch {
+	case len(keys) > 0 && len(gone) > 0 && !both:
+		batch.Queue(putAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), gone)
+		return
+	case len(keys) > 0:
 		batch.Queue(putSQL, keys, values, puts, notNil(absent), len(keys))
 	}
 	if len(gone) > 0 {

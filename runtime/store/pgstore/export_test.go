@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"maps"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,19 +23,30 @@ func Explain(err error) error { return new(Store).explain(context.Background(), 
 var ErrBeaten = errBeaten
 
 // Statements are all statements, with arguments of their types.
-var Statements = map[string]string{
-	getSQL:          `array['k']::bytea[]`,
-	pageSQL:         `'a', 'z', 20`,
-	pageReverseSQL:  `'a', 'z', 20`,
-	keysSQL:         `'a', 'z', 20`,
-	keysReverseSQL:  `'a', 'z', 20`,
-	derefSQL:        `'a', 'z', 20`,
-	derefReverseSQL: `'a', 'z', 20`,
-	lockSQL:         `array['k', 'l']::bytea[]`,
-	shareSQL:        `array['k', 'l']::bytea[]`,
-	compareSQL:      `array['k', 'l']::bytea[], array[1, 2]`,
-	putSQL:          `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2`,
-	deleteSQL:       `array['k', 'l']::bytea[]`,
+var Statements = func() map[string]string {
+	all := maps.Clone(statementsOfOne)
+	for sql, with := range versioned {
+		all[with] = all[sql] + ", 'k'"
+	}
+	return all
+}()
+
+var statementsOfOne = map[string]string{
+	getSQL:            `array['k']::bytea[]`,
+	pageSQL:           `'a', 'z', 20`,
+	pageReverseSQL:    `'a', 'z', 20`,
+	keysSQL:           `'a', 'z', 20`,
+	keysReverseSQL:    `'a', 'z', 20`,
+	derefSQL:          `'a', 'z', 20`,
+	derefReverseSQL:   `'a', 'z', 20`,
+	lockSQL:           `array['k', 'l']::bytea[]`,
+	shareSQL:          `array['k', 'l']::bytea[]`,
+	compareSQL:        `array['k', 'l']::bytea[], array[1, 2]`,
+	putSQL:            `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2`,
+	lockAndCompareSQL: `array['k']::bytea[], array['l', 'm']::bytea[], array['k', 'l']::bytea[], array[1, 2]`,
+	putAndDeleteSQL:   `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2, array['m', 'n']::bytea[]`,
+	rangeSQL:          `'a', 'z', array['k', 'l']::bytea[], array[1, 2]`,
+	deleteSQL:         `array['k', 'l']::bytea[]`,
 }
 
 // Sent is how many statements a batch is translated to.

@@ -13,26 +13,30 @@ import (
 )
 
 // The statements of reads. Each is one snapshot. In the ones that follow entries to documents the limit stands inside,
-// and the lateral part has one of its own, so that there is one plan whatever is known of the table: walk the keys, and
-// look up each document.
+// so that there is one plan whatever is known of the table: walk the keys, and look up each document.
 const (
 	getSQL = `select key, value, version from kixx_map where key = any ($1::bytea[])`
 
 	pageSQL        = `select key, value, version from kixx_map where key >= $1 and key < $2 order by key limit $3`
 	pageReverseSQL = `select key, value, version from kixx_map where key >= $1 and key < $2 order by key desc limit $3`
-	keysSQL        = `select key, null::bytea, version from kixx_map where key >= $1 and key < $2 order by key limit $3`
-	keysReverseSQL = `select key, null::bytea, version from kixx_map where key >= $1 and key < $2 order by key desc limit $3`
+	keysSQL        = `select key, null::bytea as value, version from kixx_map where key >= $1 and key < $2 order by key limit $3`
+	keysReverseSQL = `select key, null::bytea as value, version from kixx_map where key >= $1 and key < $2 order by key desc limit $3`
 
 	derefSQL = `
-select e.key, e.value, d.value, coalesce(d.version, 0)
+select e.key, e.value as document, d.value, coalesce(d.version, 0) as version
 from (select key, value from kixx_map where key >= $1 and key < $2 order by key limit $3) as e
-left join lateral (select value, version from kixx_map where key = e.value limit 1) as d on true
+left join kixx_map as d on d.key = e.value
 order by e.key`
 	derefReverseSQL = `
-select e.key, e.value, d.value, coalesce(d.version, 0)
+select e.key, e.value as document, d.value, coalesce(d.version, 0) as version
 from (select key, value from kixx_map where key >= $1 and key < $2 order by key desc limit $3) as e
-left join lateral (select value, version from kixx_map where key = e.value limit 1) as d on true
+left join kixx_map as d on d.key = e.value
 order by e.key desc`
+
+	// Around a page, these add the version of a key to each row, and make a row without a page if it is empty.
+	versionedSQL = `select (select version from kixx_map where key = $4) as of, page.* from (select 1) as one left join (`
+	forwardSQL   = `) as page on true order by page.key`
+	backwardSQL  = `) as page on true order by page.key desc`
 
 	beginSQL = `begin isolation level repeatable read read only`
 )
@@ -72,6 +76,18 @@ func (s *Store) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 		return err
 	})
 	return items, err
+}
+
+// PageAndVersion implements [store.PageVersioner], in one statement.
+func (s *Store) PageAndVersion(ctx context.Context, p store.Page, key []byte) (items []store.Item, version store.Version, err error) {
+	if err := checkPage(p); err != nil {
+		return nil, 0, err
+	}
+	err = s.read(ctx, "page", func() (err error) {
+		items, version, err = pageAndVersion(ctx, s.calls, p, key)
+		return err
+	})
+	return items, version, err
 }
 
 // read calls f, and again while connections end under it.
@@ -219,18 +235,24 @@ func checkPage(p store.Page) error {
 	return nil
 }
 
-func page(ctx context.Context, q querier, p store.Page) ([]store.Item, error) {
-	var it store.Item
-	var version int64
-	sql := pick(p.Reverse, pageSQL, pageReverseSQL)
-	into := []any{&it.Key, &it.Value, &version}
+// pageStatement returns the statement of a page and where its columns go; version is a pointer to what is scanned into.
+func pageStatement(p store.Page, it *store.Item, version any) (sql string, into []any) {
+	sql = pick(p.Reverse, pageSQL, pageReverseSQL)
+	into = []any{&it.Key, &it.Value, version}
 	switch {
 	case p.Deref:
 		sql = pick(p.Reverse, derefSQL, derefReverseSQL)
-		into = []any{&it.Entry, &it.Key, &it.Value, &version}
+		into = []any{&it.Entry, &it.Key, &it.Value, version}
 	case p.KeysOnly:
 		sql = pick(p.Reverse, keysSQL, keysReverseSQL)
 	}
+	return sql, into
+}
+
+func page(ctx context.Context, q querier, p store.Page) ([]store.Item, error) {
+	var it store.Item
+	var version int64
+	sql, into := pageStatement(p, &it, &version)
 	lo, hi := bounds(p.Lo, p.Hi)
 	rows, err := q.Query(ctx, sql, lo, hi, p.Limit)
 	if err != nil {
@@ -246,6 +268,42 @@ func page(ctx context.Context, q querier, p store.Page) ([]store.Item, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+func pageAndVersion(ctx context.Context, q querier, p store.Page, key []byte) (items []store.Item, of store.Version, err error) {
+	var it store.Item
+	var version, record *int64
+	sql, into := pageStatement(p, &it, &version)
+	lo, hi := bounds(p.Lo, p.Hi)
+	rows, err := q.Query(ctx, versioned[sql], lo, hi, p.Limit, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	items = p.Into
+	_, err = pgx.ForEachRow(rows, append([]any{&record}, into...), func() error {
+		if record != nil {
+			of = store.Version(*record)
+		}
+		if version != nil {
+			it.Version = store.Version(*version)
+			items = append(items, it)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return items, of, nil
+}
+
+// versioned has the statements of pages with the version of a key.
+var versioned = map[string]string{
+	pageSQL:         versionedSQL + pageSQL + forwardSQL,
+	pageReverseSQL:  versionedSQL + pageReverseSQL + backwardSQL,
+	keysSQL:         versionedSQL + keysSQL + forwardSQL,
+	keysReverseSQL:  versionedSQL + keysReverseSQL + backwardSQL,
+	derefSQL:        versionedSQL + derefSQL + forwardSQL,
+	derefReverseSQL: versionedSQL + derefReverseSQL + backwardSQL,
 }
 
 // bounds returns the bounds of a range, of which nil is open, for a statement, for which it would be null.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,14 +21,15 @@ import (
 // A faulty store is one with some of its methods replaced. A nil function is the store's own.
 type faulty struct {
 	store.Store
-	get      func(ctx context.Context, keys [][]byte) ([]store.Item, error)
-	page     func(ctx context.Context, p store.Page) ([]store.Item, error)
-	snapshot func(ctx context.Context, f func(store.SnapshotReader) error) error
-	commit   func(ctx context.Context, b *store.Batch) (store.Version, error)
-	watch    func(ctx context.Context, from store.Token, prefix []byte) iter.Seq2[store.Event, error]
-	hook     func(call func(*store.Batch, store.Version)) func()
-	limits   func(l *store.Limits)
-	close    func() error
+	get            func(ctx context.Context, keys [][]byte) ([]store.Item, error)
+	page           func(ctx context.Context, p store.Page) ([]store.Item, error)
+	pageAndVersion func(ctx context.Context, p store.Page, key []byte) ([]store.Item, store.Version, error)
+	snapshot       func(ctx context.Context, f func(store.SnapshotReader) error) error
+	commit         func(ctx context.Context, b *store.Batch) (store.Version, error)
+	watch          func(ctx context.Context, from store.Token, prefix []byte) iter.Seq2[store.Event, error]
+	hook           func(call func(*store.Batch, store.Version)) func()
+	limits         func(l *store.Limits)
+	close          func() error
 }
 
 func (f *faulty) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
@@ -42,6 +44,22 @@ func (f *faulty) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 		return f.page(ctx, p)
 	}
 	return f.Store.Page(ctx, p)
+}
+
+// PageAndVersion makes every store here a store.PageVersioner.
+func (f *faulty) PageAndVersion(ctx context.Context, p store.Page, key []byte) ([]store.Item, store.Version, error) {
+	if f.pageAndVersion != nil {
+		return f.pageAndVersion(ctx, p, key)
+	}
+	items, err := f.Page(ctx, p)
+	if err != nil {
+		return nil, 0, err
+	}
+	of, err := f.Get(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	return items, of[0].Version, nil
 }
 
 func (f *faulty) Snapshot(ctx context.Context, do func(store.SnapshotReader) error) error {
@@ -223,6 +241,17 @@ var planted = []struct {
 		f.page = func(ctx context.Context, p store.Page) ([]store.Item, error) {
 			p.KeysOnly = false
 			return f.Store.Page(ctx, p)
+		}
+	}},
+	{"the version is read before the page", "PageAndVersionIsPageWithAVersion", func(f *faulty) {
+		f.pageAndVersion = func(ctx context.Context, p store.Page, key []byte) ([]store.Item, store.Version, error) {
+			of, err := f.Get(ctx, key)
+			if err != nil {
+				return nil, 0, err
+			}
+			runtime.Gosched()
+			items, err := f.Page(ctx, p)
+			return items, of[0].Version, err
 		}
 	}},
 	{"an entry without a document is left out", "PageFollowsEntriesToDocuments", func(f *faulty) {

@@ -403,3 +403,79 @@ func testSnapshotError(h *harness) {
 		h.Errorf("Snapshot = %v", err)
 	}
 }
+
+// testPageAndVersion is about stores that are a store.PageVersioner.
+func testPageAndVersion(h *harness) {
+	s, ok := h.s.(store.PageVersioner)
+	if !ok {
+		h.Skip("the store reads a page and another key one after the other")
+	}
+	h.commit(put("d/1", "one"), put("d/2", "two"), put("e/a", "d/2"), put("e/b", "d/1"), put("e/c", "d/3"))
+	v := h.commit(put("record", "1"))
+	lo, hi := []byte("e/"), []byte("e0")
+	for _, p := range []store.Page{
+		{Lo: lo, Hi: hi, Limit: 10},
+		{Lo: lo, Hi: hi, Limit: 2, Reverse: true},
+		{Lo: lo, Hi: hi, Limit: 10, KeysOnly: true},
+		{Lo: lo, Hi: hi, Limit: 2, KeysOnly: true, Reverse: true},
+		{Lo: lo, Hi: hi, Limit: 10, Deref: true},
+		{Lo: lo, Hi: hi, Limit: 10, Deref: true, Reverse: true},
+		{Lo: []byte("none"), Hi: []byte("none/"), Limit: 10},
+		{Lo: []byte("none"), Hi: []byte("none/"), Limit: 10, Deref: true},
+	} {
+		want := h.page(p)
+		for key, at := range map[string]store.Version{"record": v, "absent": store.Absent} {
+			items, version, err := s.PageAndVersion(ctx, p, []byte(key))
+			if err != nil {
+				h.Fatalf("PageAndVersion(%s, %q) = %v", describePage(p), key, err)
+			}
+			if version != at {
+				h.Errorf("PageAndVersion(%s, %q) has version %d of the key, want %d", describePage(p), key, version, at)
+			}
+			if !slices.EqualFunc(items, want, sameItem) {
+				h.Errorf("PageAndVersion(%s, %q) = %d items, want what Page returns, %d: %v, %v", describePage(p), key, len(items), len(want), items, want)
+			}
+		}
+	}
+	if _, _, err := s.PageAndVersion(ctx, store.Page{Lo: lo, Hi: hi}, []byte("record")); err == nil {
+		h.Error("PageAndVersion with a limit of 0 = nil; it is an error as with Page")
+	}
+	// The version is of the moment of the page, or of a later one: a change that the page shows, it shows as well.
+	h.commit(put("e/a", "d/0"), put("record", "0"))
+	done := make(chan struct{})
+	writer := make(chan struct{})
+	go func() {
+		defer close(writer)
+		for i := 1; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if _, err := h.try(h.batch(put("e/a", fmt.Sprint("d/", i)), put("record", fmt.Sprint(i)))); err != nil {
+				h.Errorf("Commit: %v", err)
+				return
+			}
+		}
+	}()
+	for range times(100, 2000) {
+		items, version, err := s.PageAndVersion(ctx, store.Page{Lo: lo, Hi: hi, Limit: 1}, []byte("record"))
+		if err != nil {
+			h.Errorf("PageAndVersion: %v", err)
+			break
+		}
+		// Both keys are put by the same commits: an equal version is the same commit, and another one is a later one.
+		if version != items[0].Version {
+			now := h.get("e/a")[0].Version
+			if now == items[0].Version {
+				h.Errorf("PageAndVersion read the entry at version %d, which it still is at, and the key, which every commit changes with it, at %d: that is an earlier one", items[0].Version, version)
+			}
+		}
+	}
+	close(done)
+	<-writer
+}
+
+func sameItem(a, b store.Item) bool {
+	return bytes.Equal(a.Entry, b.Entry) && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) && a.Version == b.Version
+}

@@ -42,6 +42,7 @@ var clauses = []clause{
 	{"KeysAreComparedAsBytes", testKeyOrder},
 	{"PageReadsARange", testPage},
 	{"PageFollowsEntriesToDocuments", testDeref},
+	{"PageAndVersionIsPageWithAVersion", testPageAndVersion},
 	{"BytesThatGoInAreTheCallersAgain", testBytesIn},
 	{"BytesThatComeOutStayAsTheyAre", testBytesOut},
 	{"VersionsAreNeverGivenTwice", testVersions},

@@ -53,7 +53,26 @@ func WeakWith(s store.Store, seed uint64, rates Rates) store.Store {
 	limits := store.Portable
 	limits.Watch = s.Limits().Watch
 	limits.Settles = true
-	return &weak{s: s, limits: limits, rates: rates, versions: newScrambler(r), r: r}
+	w := &weak{s: s, limits: limits, rates: rates, versions: newScrambler(r), r: r}
+	if seed%2 == 1 {
+		return &versioner{w}
+	}
+	return w
+}
+
+// A versioner is a weak store that is a [store.PageVersioner].
+type versioner struct{ *weak }
+
+func (v *versioner) PageAndVersion(ctx context.Context, p store.Page, key []byte) ([]store.Item, store.Version, error) {
+	items, err := v.Page(ctx, p)
+	if err != nil {
+		return nil, 0, err
+	}
+	of, err := v.Get(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	return items, of[0].Version, nil
 }
 
 // errLost is the cause of an unknown outcome.

@@ -34,7 +34,7 @@ func TestWeakKeepsTheContract(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var all []*weak
 			Run(t, func(*testing.T) store.Store {
-				w := WeakWith(memory(), uint64(len(all)+1), c.rates).(*weak)
+				w := weakOf(WeakWith(memory(), uint64(len(all)+1), c.rates))
 				all = append(all, w)
 				return w
 			}, Options{})
@@ -99,7 +99,7 @@ func TestWeakDeclaresNoMoreThanThePortableLimits(t *testing.T) {
 // one returns a weak store to which only one thing happens, always, and what is inside.
 func one(t *testing.T, rates Rates) (w *weak, inside store.Store) {
 	inside = memory()
-	w = WeakWith(inside, 1, rates).(*weak)
+	w = weakOf(WeakWith(inside, 1, rates))
 	t.Cleanup(func() { w.Close() })
 	return w, inside
 }
@@ -141,7 +141,7 @@ func TestWeakAppliedAndLost(t *testing.T) {
 func TestWeakNeverAppliesLateWhatDoesNotHoldAnyMore(t *testing.T) {
 	applied, refused, conflicts := 0, 0, 0
 	for i := range 200 {
-		w := WeakWith(memory(), uint64(i), Rates{Late: 1}).(*weak)
+		w := weakOf(WeakWith(memory(), uint64(i), Rates{Late: 1}))
 		if _, err := w.Commit(ctx, single(1, putAt("k", "late", 0))); !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("Commit = %v, want ErrUnknown", err)
 		}
@@ -187,7 +187,7 @@ func TestWeakNeverAppliesLateWhatDoesNotHoldAnyMore(t *testing.T) {
 func TestWeakDecidesAboutABatchThatComesAgain(t *testing.T) {
 	succeeded, conflicted := 0, 0
 	for i := range 100 {
-		w := WeakWith(memory(), uint64(i), Rates{Late: 1}).(*weak)
+		w := weakOf(WeakWith(memory(), uint64(i), Rates{Late: 1}))
 		b := single(1, putAt("k", "1", 0))
 		if _, err := w.Commit(ctx, b); !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("Commit = %v, want ErrUnknown", err)
@@ -354,4 +354,12 @@ func TestWeakWatchPassesOnWhatTheStoreInsideCannot(t *testing.T) {
 			t.Errorf("Watch with an ended context = %v", err)
 		}
 	}
+}
+
+// weakOf returns what WeakWith made, whichever form it has.
+func weakOf(s store.Store) *weak {
+	if v, ok := s.(*versioner); ok {
+		return v.weak
+	}
+	return s.(*weak)
 }
