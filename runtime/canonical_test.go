@@ -141,7 +141,7 @@ func (f filler) time() time.Time {
 }
 
 func TestWhatSetReturnedIsWhatIsReadFromCacheAndStore(t *testing.T) {
-	n := count(300, 10_000, 200_000)
+	n := count(300, 4_000, 200_000)
 	p := files(t)
 	f := filler{rand.New(rand.NewPCG(1, 2))}
 	ctx := t.Context()

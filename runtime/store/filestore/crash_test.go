@@ -140,7 +140,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		t.Run([]string{"Sync", "Periodic", "NoSync"}[mode], func(t *testing.T) {
 			sim := simfs.New()
 			h := &history{states: []map[string]string{{}}}
-			crashes, nested, kept, every := 0, 0, 0, size(151, 20, 6)
+			crashes, nested, kept, every := 0, 0, 0, size(151, 60, 6)
 			// A step can be one of a goroutine of the store, which must not end before its time.
 			fail := func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 			sim.Before(func(op simfs.Op) {

@@ -253,7 +253,7 @@ func TestRepairLosesNothingThatCanBeRead(t *testing.T) {
 // Random damage: bits, zeros, files that are cut or missing, several at once. Nothing is wrong, and what is lost is listed.
 func TestRepairAfterRandomDamage(t *testing.T) {
 	t.Parallel()
-	lost, keys, nothing, runs := 0, 0, 0, size(400, 3000, 100000)
+	lost, keys, nothing, runs := 0, 0, 0, size(400, 1000, 100000)
 	var r *repairCase
 	for run := range runs {
 		if run%100 == 0 {

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"maps"
+	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -54,4 +55,37 @@ func Sent(b *store.Batch) int {
 	var sent pgx.Batch
 	new(Store).statements(&sent, []*member{{batch: b}})
 	return sent.Len()
+}
+
+// Prune shortens the log.
+func (s *Store) Prune() error {
+	_, err := s.calls.Exec(context.Background(), pruneSQL, keepLog.Seconds())
+	return err
+}
+
+// Rung returns a channel that is closed when the bell rings.
+func (s *Store) Rung() <-chan struct{} { return s.bell.next() }
+
+// Listening returns when the server knows that somebody listens.
+func (s *Store) Listening(t testing.TB) {
+	for try := 1; ; try++ {
+		var n int
+		// The last statement of a connection that listens is that.
+		err := s.calls.QueryRow(context.Background(), `select count(*) from pg_stat_activity where query = 'listen "' || $1 || '"' and state = 'idle'`, s.channel()).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			return
+		}
+		if err := pause(t.Context(), try); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// ReadToken returns a token as it is understood.
+func ReadToken(t store.Token) (store.Token, bool) {
+	p, ok := parseToken(t)
+	return p.token(), ok
 }

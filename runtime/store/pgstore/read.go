@@ -136,21 +136,22 @@ func (s *Store) Snapshot(ctx context.Context, f func(store.SnapshotReader) error
 func (s *Store) begin(ctx context.Context, conn *pgx.Conn) (store.Token, error) {
 	batch := new(pgx.Batch)
 	batch.Queue(beginSQL)
-	batch.Queue(pick(s.limits.Watch, "select '', pg_current_snapshot()::text", positionSQL))
+	batch.Queue(pick(s.limits.Watch, "select 1", positionSQL))
 	results := conn.SendBatch(ctx, batch)
 	_, err := results.Exec()
-	var history, snapshot string
-	if err == nil {
-		err = results.QueryRow().Scan(&history, &snapshot)
+	token := store.Token("")
+	if s.limits.RangeChecks {
+		token = "snapshot" // of one that watches there is a better one
+	}
+	if err == nil && s.limits.Watch {
+		var p position
+		p, err = scanPosition(results.QueryRow())
+		token = p.token()
 	}
 	if closeErr := results.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil || !s.limits.Watch && !s.limits.RangeChecks {
-		return "", err
-	}
-	p, err := fromSnapshot(history, snapshot)
-	return p.token(), err
+	return token, err
 }
 
 // A reader is what Snapshot hands out.

@@ -80,8 +80,12 @@ update kixx_info set value = 'on' where name = 'watch';
 `
 
 const (
-	// positionSQL is where a watch begins that begins now.
-	positionSQL = `select kixx_history(), pg_current_snapshot()::text`
+	// positionSQL is where a watch begins that begins now. It goes by what is in the log, which a crash leaves there. The
+	// server's own next number does not outlive one: after it, other transactions get the same.
+	positionSQL = `
+select kixx_history(), (select value from kixx_info where name = 'floor'),
+	coalesce((select xid::text from kixx_log where xid < pg_snapshot_xmin(pg_current_snapshot()) order by xid desc limit 1), '0'),
+	array(select distinct xid::text from kixx_log where xid >= pg_snapshot_xmin(pg_current_snapshot()))`
 
 	// logSQL reads the log from a transaction on, with what is needed to understand it. There is always a row.
 	logSQL = `
@@ -126,24 +130,14 @@ func (s *Store) createLog(ctx context.Context) error {
 // A position is a place in the log.
 type position struct {
 	history string
-	lo      uint64 // all of xid < lo has been seen
-	hi      uint64 // up to here goes the stretch of which something has been seen; 0: nothing has
-	seq     int64  // of that, the last row that was
-	key     int    // and how many keys of that row
-	last    int64  // the greatest seq of earlier stretches
+	lo      uint64   // all of xid < lo has been seen
+	seen    []uint64 // and these, of those from lo on
 
-	// A position that is a snapshot: xids from lo on that it saw all the same are those below top that are not in running.
-	top     uint64
-	running []uint64
-}
-
-// fromSnapshot returns the position of a snapshot, as the server writes it: "xmin:xmax:running,running".
-func fromSnapshot(history, snapshot string) (p position, err error) {
-	parts := strings.Split(snapshot, ":")
-	if len(parts) != 3 {
-		return p, fmt.Errorf("the server describes a snapshot as %q", snapshot)
-	}
-	return parsePosition([]string{short(history), parts[0], "0", "0", "0", "0", parts[1], parts[2]})
+	// What has been seen of the stretch from lo on, if anything.
+	hi   uint64 // up to here it goes; 0: nothing has
+	seq  int64  // the last row that was
+	key  int    // and how many keys of that row
+	last int64  // the greatest seq of earlier stretches
 }
 
 // short returns what tokens have of a history.
@@ -155,53 +149,39 @@ func short(history string) string {
 const tokenMark = "pg1"
 
 func (p position) token() store.Token {
-	parts := []string{tokenMark, p.history, fmt.Sprint(p.lo), fmt.Sprint(p.hi), fmt.Sprint(p.seq), fmt.Sprint(p.key), fmt.Sprint(p.last), fmt.Sprint(p.top), ""}
-	for i, xid := range p.running {
-		if i > 0 {
-			parts[len(parts)-1] += ","
-		}
-		parts[len(parts)-1] += fmt.Sprint(xid)
+	seen := make([]string, len(p.seen))
+	for i, xid := range p.seen {
+		seen[i] = strconv.FormatUint(xid, 10)
 	}
-	return store.Token(strings.Join(parts, ":"))
+	return store.Token(fmt.Sprintf("%s:%s:%d:%d:%d:%d:%d:%s", tokenMark, p.history, p.lo, p.hi, p.seq, p.key, p.last, strings.Join(seen, ",")))
 }
 
 // parseToken returns the position of a token, and whether it is one of a store like this.
 func parseToken(t store.Token) (p position, ok bool) {
 	parts := strings.Split(string(t), ":")
-	if len(parts) != 9 || parts[0] != tokenMark {
+	if len(parts) != 8 || parts[0] != tokenMark {
 		return p, false
 	}
-	p, err := parsePosition(parts[1:])
-	return p, err == nil
-}
-
-func parsePosition(parts []string) (p position, err error) {
-	number := func(s string) (n uint64) {
-		n, e := strconv.ParseUint(s, 10, 63)
-		err = errors.Join(err, e)
+	ok = true
+	number := func(s string) uint64 {
+		n, err := strconv.ParseUint(s, 10, 63)
+		ok = ok && err == nil
 		return n
 	}
-	p.history, p.lo, p.hi, p.seq = parts[0], number(parts[1]), number(parts[2]), int64(number(parts[3]))
-	p.key, p.last, p.top = int(min(number(parts[4]), math.MaxInt32)), int64(number(parts[5])), number(parts[6])
+	p.history, p.lo, p.hi, p.seq = parts[1], number(parts[2]), number(parts[3]), int64(number(parts[4]))
+	p.key, p.last = int(min(number(parts[5]), math.MaxInt32)), int64(number(parts[6]))
 	if parts[7] != "" {
 		for s := range strings.SplitSeq(parts[7], ",") {
-			p.running = append(p.running, number(s))
+			p.seen = append(p.seen, number(s))
 		}
 	}
-	return p, err
+	return p, ok
 }
 
-// saw reports whether the snapshot that p is saw what a transaction has done.
-func (p *position) saw(xid uint64) bool {
-	return xid < p.top && !slices.Contains(p.running, xid)
-}
-
-// end moves p behind a stretch that goes up to hi.
-func (p *position) end(hi uint64) {
-	p.lo, p.hi, p.seq, p.key = hi, 0, 0, 0
-	if p.lo >= p.top {
-		p.top, p.running = 0, nil
-	}
+// end moves p behind the stretch that goes up to hi, in which last was the greatest seq.
+func (p *position) end(hi uint64, last int64) {
+	seen := slices.DeleteFunc(slices.Clone(p.seen), func(xid uint64) bool { return xid < hi })
+	*p = position{history: p.history, lo: hi, seen: seen, last: max(p.last, last)}
 }
 
 // Watch implements [store.Store]. Without watch=on in the URL of an opening, once, it is not supported. The log goes back
@@ -239,13 +219,29 @@ func (s *Store) Watch(ctx context.Context, from store.Token, prefix []byte) iter
 // now returns the position of this moment.
 func (s *Store) now(ctx context.Context) (p position, err error) {
 	err = s.read(ctx, "watch", func() error {
-		var history, snapshot string
-		if err := s.calls.QueryRow(ctx, positionSQL).Scan(&history, &snapshot); err != nil {
-			return err
-		}
-		p, err = fromSnapshot(history, snapshot)
+		p, err = scanPosition(s.calls.QueryRow(ctx, positionSQL))
 		return err
 	})
+	return p, err
+}
+
+// scanPosition reads what positionSQL returns.
+func scanPosition(row pgx.Row) (p position, err error) {
+	var history, floor, last string
+	var seen []string
+	if err := row.Scan(&history, &floor, &last, &seen); err != nil {
+		return p, err
+	}
+	number := func(s string) uint64 {
+		n, e := strconv.ParseUint(s, 10, 63)
+		err = errors.Join(err, e)
+		return n
+	}
+	p.history = short(history)
+	p.lo = max(number(floor), number(last)+1)
+	for _, xid := range seen {
+		p.seen = append(p.seen, number(xid))
+	}
 	return p, err
 }
 
@@ -329,22 +325,28 @@ func (w *watcher) read(ctx context.Context) (more bool, err error) {
 			}
 			return true, err
 		}
-		hi := l.running
-		if len(l.changes) == limit { // of the last transaction there may be more
+		hi, full := l.running, len(l.changes) == limit
+		if full { // of the last transaction there may be more
 			hi = l.changes[limit-1].xid
 		}
-		if w.at.hi > 0 && w.at.hi <= hi {
-			hi = w.at.hi // the stretch was begun before
-		} else if w.at.hi > 0 || hi == w.at.lo && len(l.changes) == limit {
+		if w.at.hi > hi { // it is not all of the stretch that was begun before
 			continue
 		}
-		list := slices.DeleteFunc(l.changes, func(c change) bool { return c.xid >= hi })
-		again, err := w.again(ctx, list)
-		if err != nil {
-			return false, err
+		if w.at.hi > 0 {
+			hi = w.at.hi
 		}
-		w.stretch(list, again, hi)
-		return len(l.changes) > 0, nil
+		list := slices.DeleteFunc(l.changes, func(c change) bool { return c.xid >= hi })
+		if len(list) == 0 && full {
+			continue
+		}
+		if len(list) == 0 {
+			return false, nil
+		}
+		again, err := w.again(ctx, list)
+		if err == nil {
+			w.stretch(list, again)
+		}
+		return true, err
 	}
 }
 
@@ -426,18 +428,18 @@ func (w *watcher) again(ctx context.Context, list []change) (told []change, err 
 	return told, err
 }
 
-// stretch tells of the changes of a stretch that ends at hi, and again of others.
-func (w *watcher) stretch(list, again []change, hi uint64) {
-	last := w.at.last
+// stretch tells of the changes of a stretch, and again of others.
+func (w *watcher) stretch(list, again []change) {
+	hi, last := uint64(0), int64(0)
 	for _, c := range list {
-		last = max(last, c.seq)
+		hi, last = max(hi, c.xid+1), max(last, c.seq)
 	}
 	list = append(list, again...)
 	slices.SortFunc(list, func(a, b change) int { return cmp.Compare(a.seq, b.seq) })
 	checked := checks(list)
 	w.at.hi = hi
 	for _, c := range list {
-		if c.seq < w.at.seq || w.at.saw(c.xid) {
+		if c.seq < w.at.seq || slices.Contains(w.at.seen, c.xid) {
 			continue
 		}
 		from := 0
@@ -458,8 +460,7 @@ func (w *watcher) stretch(list, again []change, hi uint64) {
 			}
 		}
 	}
-	w.at.end(hi)
-	w.at.last = last
+	w.at.end(hi, last)
 }
 
 // touched is a key that a transaction has changed.
