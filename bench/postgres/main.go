@@ -6,8 +6,9 @@
 // The server is started for it, with fsync, from the binaries on this machine. The SQL is a table of columns with the
 // same two indexes and a revision, statements that are prepared once, and a commit for each write: what sqlc makes.
 //
-// Before it measures, it compares what both return. It prints the median of the rounds in operations per second, and how
-// many times the SQL that is. Client and server share the machine.
+// Before it measures, it compares what both return. It prints the medians of the rounds: operations per second and how
+// many times the SQL that is, and the processor time of client and server for one operation in microseconds, and its ratio.
+// Client and server share the machine.
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/kixxgen/kixxgen/runtime/store/pgstore/pgtest"
@@ -100,15 +102,16 @@ func main() {
 	documents := flag.Int("documents", 20_000, "how many documents there are")
 	seconds := flag.Float64("seconds", 2, "how long a contender works at a time")
 	times := flag.Int("rounds", 5, "how often each has its turn")
+	only := flag.String("only", "", "only what has this in its name")
 	file := flag.String("json", "", "write all results to this file, a line of JSON each")
 	flag.Parse()
-	if err := run(*documents, time.Duration(*seconds*float64(time.Second)), *times, *file); err != nil {
+	if err := run(*documents, time.Duration(*seconds*float64(time.Second)), *times, *only, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "postgres:", err)
 		os.Exit(1)
 	}
 }
 
-func run(documents int, span time.Duration, times int, file string) error {
+func run(documents int, span time.Duration, times int, only, file string) error {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctx := context.Background()
 	server, err := pgtest.Start("fsync=on", "shared_buffers=256MB", "max_wal_size=4GB", "autovacuum=off")
@@ -138,9 +141,12 @@ func run(documents int, span time.Duration, times int, file string) error {
 		}
 		defer raw.Close()
 	}
-	fmt.Printf("| what | workers | %s/s | %s/s | times |\n| --- | ---: | ---: | ---: | ---: |\n", contenders[0].name(), contenders[1].name())
+	fmt.Printf("| what | workers | %s/s | %s/s | times | µs | µs | CPU |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n", contenders[0].name(), contenders[1].name())
 	for _, j := range jobs() {
-		results := make([][]float64, len(contenders))
+		if !strings.Contains(j.name, only) {
+			continue
+		}
+		results, cpus := make([][]float64, len(contenders)), make([][]float64, len(contenders))
 		for round := range times {
 			for k := range contenders {
 				k = (k + round) % len(contenders)
@@ -150,20 +156,23 @@ func run(documents int, span time.Duration, times int, file string) error {
 						return err
 					}
 				}
+				used := server.CPU() + ownCPU()
 				rate, err := measure(ctx, c, j, documents, span)
+				cpu := float64((server.CPU() + ownCPU() - used).Microseconds()) / (rate * span.Seconds())
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", c.name(), j.name, err)
 				}
-				results[k] = append(results[k], rate)
+				results[k], cpus[k] = append(results[k], rate), append(cpus[k], cpu)
 				if raw != nil {
-					if err := json.NewEncoder(raw).Encode(map[string]any{"what": j.name, "workers": j.workers, "who": c.name(), "round": round, "perSecond": rate}); err != nil {
+					if err := json.NewEncoder(raw).Encode(map[string]any{"what": j.name, "workers": j.workers, "who": c.name(), "round": round, "perSecond": rate, "cpuMicros": cpu}); err != nil {
 						return err
 					}
 				}
 			}
 		}
 		a, b := median(results[0]), median(results[1])
-		fmt.Printf("| %s | %d | %.0f | %.0f | %.2f |\n", j.name, j.workers, a, b, a/b)
+		x, y := median(cpus[0]), median(cpus[1])
+		fmt.Printf("| %s | %d | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f |\n", j.name, j.workers, a, b, a/b, x, y, x/y)
 	}
 	return compare(ctx, contenders, documents)
 }
@@ -221,6 +230,15 @@ func measure(ctx context.Context, c contender, j job, n int, span time.Duration)
 	}
 	work.Wait()
 	return float64(done.Load()) / time.Since(began).Seconds(), errors.Join(errs...)
+}
+
+// ownCPU returns the processor time that this process has used.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func median(list []float64) float64 {

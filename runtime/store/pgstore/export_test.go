@@ -34,6 +34,8 @@ var Statements = func() map[string]string {
 
 var statementsOfOne = map[string]string{
 	getSQL:            `array['k']::bytea[]`,
+	getOneSQL:         `'k'`,
+	lockOneSQL:        `'k', 'l', 1, 2`,
 	pageSQL:           `'a', 'z', 20`,
 	pageReverseSQL:    `'a', 'z', 20`,
 	keysSQL:           `'a', 'z', 20`,

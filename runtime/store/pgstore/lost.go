@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -131,7 +132,7 @@ const insufficientPrivilege = "42501"
 
 // pause waits a little, longer with every try, or until ctx ends.
 func pause(ctx context.Context, try int) error {
-	t := time.NewTimer(time.Millisecond << min(try, 6))
+	t := time.NewTimer(time.Millisecond/2 + rand.N(time.Millisecond<<min(try, 6)))
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,7 +16,8 @@ import (
 // The statements of reads. Each is one snapshot. In the ones that follow entries to documents the limit stands inside,
 // so that there is one plan whatever is known of the table: walk the keys, and look up each document.
 const (
-	getSQL = `select key, value, version from kixx_map where key = any ($1::bytea[])`
+	getSQL    = `select key, value, version from kixx_map where key = any ($1::bytea[])`
+	getOneSQL = `select value, version from kixx_map where key = $1`
 
 	pageSQL        = `select key, value, version from kixx_map where key >= $1 and key < $2 order by key limit $3`
 	pageReverseSQL = `select key, value, version from kixx_map where key >= $1 and key < $2 order by key desc limit $3`
@@ -53,6 +55,7 @@ var errEnded = errors.New("pgstore: a snapshot was used after its function had r
 // A querier is a pool or a connection.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // Get implements [store.Reader].
@@ -203,6 +206,9 @@ func (r *reader) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 }
 
 func get(ctx context.Context, q querier, keys [][]byte) ([]store.Item, error) {
+	if len(keys) == 1 {
+		return getOne(ctx, q, keys[0])
+	}
 	rows, err := q.Query(ctx, getSQL, notNil(keys))
 	if err != nil {
 		return nil, err
@@ -226,6 +232,22 @@ func get(ctx context.Context, q querier, keys [][]byte) ([]store.Item, error) {
 			items[i].Key = append([]byte{}, key...)
 		}
 	}
+	return items, nil
+}
+
+func getOne(ctx context.Context, q querier, key []byte) ([]store.Item, error) {
+	if key == nil {
+		key = []byte{}
+	}
+	items := []store.Item{{Key: slices.Clone(key)}}
+	var version int64
+	switch err := q.QueryRow(ctx, getOneSQL, key).Scan(&items[0].Value, &version); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return items, nil
+	case err != nil:
+		return nil, err
+	}
+	items[0].Version = store.Version(version)
 	return items, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"os"
 	"path/filepath"
@@ -180,19 +181,8 @@ func (s *Server) Resume() error { return s.signalAll(syscall.SIGCONT) }
 func (s *Server) signalAll(sig syscall.Signal) error {
 	pids := []int{s.process.Process.Pid}
 	// Its children are sessions of their own; those that come while we look are of no matter.
-	list, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return err
-	}
-	for _, name := range list {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		pid, parent, ok := processOf(string(text))
-		if ok && parent == s.process.Process.Pid {
-			pids = append(pids, pid)
-		}
+	for pid := range s.children() {
+		pids = append(pids, pid)
 	}
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -202,17 +192,47 @@ func (s *Server) signalAll(sig syscall.Signal) error {
 	return nil
 }
 
-// processOf reads /proc/…/stat, "pid (name) state parent …".
-func processOf(stat string) (pid, parent int, ok bool) {
+// children yields the processes of the server but for its first, with what /proc says of each.
+func (s *Server) children() iter.Seq2[int, []string] {
+	return func(yield func(int, []string) bool) {
+		list, err := filepath.Glob("/proc/[0-9]*/stat")
+		if err != nil {
+			return
+		}
+		for _, name := range list {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				continue // it has ended
+			}
+			pid, fields, ok := processOf(string(text))
+			if ok && fields[1] == strconv.Itoa(s.process.Process.Pid) && !yield(pid, fields) {
+				return
+			}
+		}
+	}
+}
+
+// CPU returns the processor time that the processes which are connected now have used, on Linux.
+func (s *Server) CPU() (sum time.Duration) {
+	const tick = time.Second / 100 // of what /proc counts, whatever the kernel's own is
+	for _, fields := range s.children() {
+		for _, f := range fields[11:13] { // utime and stime
+			n, err := strconv.ParseInt(f, 10, 64)
+			if err == nil {
+				sum += time.Duration(n) * tick
+			}
+		}
+	}
+	return sum
+}
+
+// processOf reads /proc/…/stat, "pid (name) state parent …": fields begins with the state.
+func processOf(stat string) (pid int, fields []string, ok bool) {
 	open, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
 	if open < 1 || end < 0 {
-		return 0, 0, false
+		return 0, nil, false
 	}
-	fields := strings.Fields(stat[end+1:])
-	if len(fields) < 2 {
-		return 0, 0, false
-	}
-	pid, err1 := strconv.Atoi(strings.TrimSpace(stat[:open]))
-	parent, err2 := strconv.Atoi(fields[1])
-	return pid, parent, err1 == nil && err2 == nil
+	fields = strings.Fields(stat[end+1:])
+	pid, err := strconv.Atoi(strings.TrimSpace(stat[:open]))
+	return pid, fields, err == nil && len(fields) > 12
 }
