@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -84,6 +85,17 @@ func weak(inside func(t testing.TB) repotest.Place) func(t testing.TB) repotest.
 func TestRepository(t *testing.T) {
 	for _, p := range places {
 		t.Run(p.name, func(t *testing.T) { repotest.Run(t, p.make) })
+	}
+}
+
+// The same script gives the same documents, pages, cursors and errors on every store, byte for byte.
+func TestTheSameScriptOnEveryStore(t *testing.T) {
+	for _, p := range places {
+		n := count(2_000, 200_000, 5_000_000)
+		if strings.HasPrefix(p.name, "weak") {
+			n /= 10
+		}
+		t.Run(p.name, func(t *testing.T) { repotest.Script(t, p.make(t).Open, n) })
 	}
 }
 

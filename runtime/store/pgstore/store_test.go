@@ -80,3 +80,9 @@ func TestRepository(t *testing.T) {
 		return repotest.Place{Durable: true, Slow: 50, Open: func(t testing.TB) store.Store { return open(t, url) }}
 	})
 }
+
+// The script that gives the same on the stores in files and in memory.
+func TestTheSameScriptAsInMemory(t *testing.T) {
+	url := pgtest.New(t)
+	repotest.Script(t, func(t testing.TB) store.Store { return open(t, url) }, repotest.Count(1_000, 20_000, 200_000))
+}
