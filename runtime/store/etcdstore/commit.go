@@ -78,12 +78,12 @@ func (s *Store) commit(ctx context.Context, id [8]byte, t *transaction) (store.V
 			s.setFull(false)
 			return store.Version(resp.Header.Revision), nil
 		case err == nil:
-			key, now := s.beaten(t, resp)
-			if now == epoch {
-				return 0, &store.ConflictError{Key: key}
+			now, err := s.epochOf(resp.Responses[0])
+			if err != nil {
+				return 0, s.explain(ctx, "commit", err)
 			}
-			if now == 0 {
-				return 0, s.explain(ctx, "commit", errGone)
+			if now == epoch {
+				return 0, &store.ConflictError{Key: s.beaten(t, resp)}
 			}
 			s.setEpoch(now)
 			continue
@@ -127,8 +127,8 @@ func (s *Store) setFull(full bool) {
 
 // translate translates a batch. The first compare is for the epoch.
 func (s *Store) translate(b *store.Batch) (*transaction, error) {
-	t := &transaction{}
-	t.condition(at(s.layout.info, store.Absent), nil)
+	t := &transaction{keys: [][]byte{nil}}
+	t.Compare, t.Failure = []*pb.Compare{nil}, []*pb.RequestOp{get(&pb.RangeRequest{Key: s.layout.info})}
 	for i := range b.Ops {
 		op := &b.Ops[i]
 		key := s.layout.key(op.Key)
@@ -182,27 +182,22 @@ func (t *transaction) condition(c *pb.Compare, key []byte) {
 	t.size += 2 * (len(c.Key) + len(c.RangeEnd) + 32)
 }
 
-// beaten returns the key of the first condition that does not hold, as the answer to the transaction says, and the epoch.
-func (s *Store) beaten(t *transaction, resp *pb.TxnResponse) (key []byte, epoch int64) {
-	for i, c := range t.Compare {
+// beaten returns the key of the first condition that does not hold, as the answer to the transaction says.
+func (s *Store) beaten(t *transaction, resp *pb.TxnResponse) []byte {
+	for i, c := range t.Compare[1:] {
 		revision := int64(0)
-		kvs := resp.Responses[i].GetResponseRange().Kvs
+		kvs := resp.Responses[i+1].GetResponseRange().Kvs
 		if len(kvs) > 0 {
 			revision = kvs[0].ModRevision
 		}
 		switch {
-		case i == 0:
-			epoch = revision
-			continue
-		case key != nil:
-			continue
 		case c.Result == pb.Compare_EQUAL && revision != c.GetModRevision(), c.Result == pb.Compare_GREATER && revision == 0:
-			key = append([]byte{}, t.keys[i]...)
+			return append([]byte{}, t.keys[i+1]...)
 		case c.Result == pb.Compare_LESS && len(kvs) > 0:
-			key = s.layout.name(kvs[0].Key)
+			return s.layout.name(kvs[0].Key)
 		}
 	}
-	return key, epoch
+	return nil
 }
 
 // at is the condition that a key is at a version.

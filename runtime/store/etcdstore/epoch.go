@@ -78,15 +78,22 @@ func (s *Store) endEpoch(ctx context.Context, epoch int64) (now int64, err error
 	resp, err := s.txn(ctx, &pb.TxnRequest{
 		Compare: []*pb.Compare{at(s.layout.info, store.Version(epoch))},
 		Success: []*pb.RequestOp{put(s.layout.info, []byte(s.info))},
-		Failure: []*pb.RequestOp{get(&pb.RangeRequest{Key: s.layout.info, KeysOnly: true})},
+		Failure: []*pb.RequestOp{get(&pb.RangeRequest{Key: s.layout.info})},
 	})
 	switch {
 	case err != nil:
 		return 0, err
 	case resp.Succeeded:
 		return resp.Header.Revision, nil
-	case len(resp.Responses[0].GetResponseRange().Kvs) == 0:
+	}
+	return s.epochOf(resp.Responses[0])
+}
+
+// epochOf returns the epoch of an answer that has the key layout.info.
+func (s *Store) epochOf(resp *pb.ResponseOp) (int64, error) {
+	kvs := resp.GetResponseRange().Kvs
+	if len(kvs) == 0 || string(kvs[0].Value) != s.info {
 		return 0, errGone
 	}
-	return resp.Responses[0].GetResponseRange().Kvs[0].ModRevision, nil
+	return kvs[0].ModRevision, nil
 }

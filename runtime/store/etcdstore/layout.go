@@ -52,7 +52,7 @@ func (l layout) within(prefix []byte) (from, to []byte) {
 const format = "kixx etcdstore 1 "
 
 // errGone says that somebody has deleted more than he should.
-var errGone = errors.New("the key that describes the store is gone from the cluster: was its path deleted? open the store anew")
+var errGone = errors.New("the key that describes the store is gone from the cluster, or another one: was its path deleted? open the store anew")
 
 // errOther says that the addresses lead to something else than before.
 var errOther = errors.New("the servers are of another cluster than when the store was opened; open it anew")

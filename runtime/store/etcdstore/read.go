@@ -92,13 +92,13 @@ func (r *reader) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 
 // revision returns the newest revision, after every commit that was acknowledged before.
 func (s *Store) revision(ctx context.Context) (int64, error) {
-	resp, err := s.find(ctx, &pb.RangeRequest{Key: s.layout.info, KeysOnly: true})
+	resp, err := s.find(ctx, &pb.RangeRequest{Key: s.layout.info})
 	switch {
 	case err != nil:
 		return 0, err
 	case resp.Header.ClusterId != s.cluster:
 		return 0, s.explain(ctx, "read", errOther)
-	case len(resp.Kvs) == 0:
+	case len(resp.Kvs) == 0 || string(resp.Kvs[0].Value) != s.info:
 		return 0, s.explain(ctx, "read", errGone)
 	}
 	return resp.Header.Revision, nil

@@ -40,9 +40,9 @@ type proxy struct {
 
 // A delivery is what the server has still to get.
 type delivery struct {
-	server net.Conn
 	frame  []byte
-	quiet  <-chan struct{} // closed when the server has said its last word
+	send   func(frame []byte) // and wait for the answer
+	server net.Conn
 }
 
 func newProxy(t testing.TB, server string) *proxy {
@@ -60,7 +60,7 @@ func newProxy(t testing.TB, server string) *proxy {
 	return p
 }
 
-// url returns the URL of a path through proxies.
+// through returns the URL of a path through proxies.
 func through(path string, list ...*proxy) string {
 	u := "etcd://"
 	for i, p := range list {
@@ -103,9 +103,7 @@ func (p *proxy) release() {
 	p.later = nil
 	p.mu.Unlock()
 	for _, d := range list {
-		d.server.Write(d.frame)
-		d.server.(*net.TCPConn).CloseWrite() // it answers what it has, and ends
-		<-d.quiet
+		d.send(d.frame)
 		d.server.Close()
 	}
 }
@@ -188,6 +186,14 @@ func (p *proxy) serve(client, server net.Conn) {
 		}
 	})
 	gone := func() { server.Close(); <-quiet }
+	send := func(f []byte) {
+		lose <- stream(f)
+		server.Write(f)
+		select {
+		case <-answered:
+		case <-quiet:
+		}
+	}
 	hello := make([]byte, len(preface))
 	if _, err := io.ReadFull(client, hello); err != nil {
 		gone()
@@ -214,15 +220,10 @@ func (p *proxy) serve(client, server net.Conn) {
 		case during:
 			server.Write(f)
 		case after:
-			lose <- stream(f)
-			server.Write(f)
-			select {
-			case <-answered:
-			case <-quiet:
-			}
+			send(f)
 		case held:
 			p.mu.Lock()
-			p.later = append(p.later, delivery{server, f, quiet})
+			p.later = append(p.later, delivery{f, send, server})
 			p.mu.Unlock()
 			return // the server keeps its end
 		default:
