@@ -36,9 +36,9 @@ var answers = []struct {
 	{rpctypes.ErrNoLeader, again, nil},
 	// The client has a new token of its user when it returns these.
 	{rpctypes.ErrInvalidAuthToken, again, nil},
-	{rpctypes.ErrUserEmpty, again, nil},
 	{rpctypes.ErrAuthOldRevision, again, nil},
 
+	{rpctypes.ErrUserEmpty, refused, nil},
 	{rpctypes.ErrTooManyOps, refused, store.ErrTooLarge},
 	{rpctypes.ErrRequestTooLarge, refused, store.ErrTooLarge},
 	{rpctypes.ErrCorrupt, refused, store.ErrCorrupt},

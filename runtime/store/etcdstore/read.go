@@ -178,11 +178,11 @@ func (s *Store) page(ctx context.Context, p store.Page, revision int64) ([]store
 	}
 	for end := first + p.Limit; len(items) < end && bytes.Compare(from, to) < 0; {
 		n := min(pageItems, end-len(items))
-		req := &pb.RangeRequest{Key: from, RangeEnd: to, Limit: int64(n), Revision: revision, KeysOnly: p.KeysOnly}
+		part := s.find
 		if p.Reverse {
-			req.SortOrder = pb.RangeRequest_DESCEND
+			part = s.lastPart
 		}
-		resp, err := s.find(ctx, req)
+		resp, err := part(ctx, &pb.RangeRequest{Key: from, RangeEnd: to, Limit: int64(n), Revision: revision, KeysOnly: p.KeysOnly})
 		if err != nil {
 			return nil, err
 		}
@@ -217,6 +217,25 @@ func (s *Store) page(ctx context.Context, p store.Page, revision int64) ([]store
 		items[first+i] = d
 	}
 	return items, nil
+}
+
+// lastPart reads the last items of a range, backwards. A server that is asked for them reads the whole range, sorts it, and
+// sends the first; so it is asked for keys alone, which it has in memory, and then for what these have.
+func (s *Store) lastPart(ctx context.Context, req *pb.RangeRequest) (*pb.RangeResponse, error) {
+	back := &pb.RangeRequest{Key: req.Key, RangeEnd: req.RangeEnd, Limit: req.Limit, Revision: req.Revision, KeysOnly: true, SortOrder: pb.RangeRequest_DESCEND}
+	resp, err := s.find(ctx, back)
+	if err != nil || req.KeysOnly || len(resp.Kvs) == 0 {
+		return resp, err
+	}
+	if req.Revision == newest {
+		req.Revision = resp.Header.Revision
+	}
+	req.Key = resp.Kvs[len(resp.Kvs)-1].Key
+	if resp, err = s.find(ctx, req); err == nil {
+		slices.Reverse(resp.Kvs)
+		resp.Header.Revision = req.Revision // and not the newest, which this one names
+	}
+	return resp, err
 }
 
 // item returns what a page has of a key. A value that is empty is not sent, and one that was not asked for neither.

@@ -14,9 +14,12 @@ import (
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -239,4 +242,23 @@ func (c *config) client(life context.Context) clientv3.Config {
 		out.Endpoints = append(out.Endpoints, scheme+host)
 	}
 	return out
+}
+
+// reason returns why the servers cannot be reached, and err if that is not it. The client waits for a connection when it
+// asks for a token of its user, and does not say why there is none.
+func (c *config) reason(life context.Context, err error) error {
+	anybody := *c
+	anybody.user, anybody.password = "", ""
+	client, failed := clientv3.New(anybody.client(life))
+	if failed != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(life, c.timeout)
+	defer cancel()
+	_, failed = pb.NewKVClient(client.ActiveConnection()).Range(ctx, &pb.RangeRequest{Key: c.layout.info})
+	if status.Code(failed) == codes.Unavailable {
+		return failed
+	}
+	return err
 }
