@@ -49,7 +49,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Version, erro
 		return 0, fmt.Errorf("etcdstore: commit: %w", err)
 	}
 	v, err := s.commit(ctx, b.ID, t)
-	if err != nil && !errors.Is(err, store.ErrConflict) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrConflict) {
 		s.mu.Lock()
 		s.failed = err
 		s.mu.Unlock()

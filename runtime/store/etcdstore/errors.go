@@ -38,21 +38,19 @@ var answers = []struct {
 	{rpctypes.ErrInvalidAuthToken, again, nil},
 	{rpctypes.ErrAuthOldRevision, again, nil},
 
-	{rpctypes.ErrUserEmpty, refused, nil},
 	{rpctypes.ErrTooManyOps, refused, store.ErrTooLarge},
 	{rpctypes.ErrRequestTooLarge, refused, store.ErrTooLarge},
 	{rpctypes.ErrCorrupt, refused, store.ErrCorrupt},
 	{rpctypes.ErrCompacted, refused, store.ErrSnapshotTooOld},
-	{rpctypes.ErrPermissionDenied, refused, nil},
-	{rpctypes.ErrAuthFailed, refused, nil},
-	{rpctypes.ErrEmptyKey, refused, nil},
-	{rpctypes.ErrDuplicateKey, refused, nil},
 	{errGone, refused, nil},
 	{errOther, refused, nil},
 }
 
-// dropped is what a server says that knows of no leader, and has given up the request.
-const dropped = "raft proposal dropped"
+// Texts of errors that have no better mark.
+const (
+	dropped = "raft proposal dropped"   // by a server that knows of no leader
+	tooLong = "message larger than max" // by gRPC, which has not handed the request to the server
+)
 
 // judge says what err means for a request, of which sent says whether it left this process, and in the words of the
 // contract.
@@ -62,26 +60,37 @@ func judge(err error, sent bool) (verdict, error) {
 			return a.verdict, a.kind
 		}
 	}
-	if !sent || strings.Contains(err.Error(), dropped) {
+	switch text := err.Error(); {
+	case strings.Contains(text, tooLong):
+		return refused, store.ErrTooLarge
+	case !sent, strings.Contains(text, dropped):
 		return again, nil
 	}
+	switch codeOf(err) {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
+		return refused, nil // these are about the request, and it is looked at before it is proposed
+	}
 	return maybe, nil
+}
+
+func codeOf(err error) codes.Code {
+	var e rpctypes.EtcdError
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return status.Code(err)
 }
 
 // canPass reports whether an error of a read may be over when it is tried again: a server was not there, or had no leader,
 // or took too long.
 func canPass(err error) bool {
-	if v, _ := judge(err, true); v != maybe {
-		return v == again
-	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, rpctypes.ErrFutureRev) {
 		return true
 	}
-	var e rpctypes.EtcdError
-	if errors.As(err, &e) {
-		return e.Code() == codes.Unavailable || e.Code() == codes.DeadlineExceeded || e.Code() == codes.Canceled
+	if v, _ := judge(err, true); v != maybe {
+		return v == again
 	}
-	switch status.Code(err) {
+	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return true
 	}

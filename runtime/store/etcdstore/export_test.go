@@ -17,3 +17,10 @@ func ParseURL(url string) (*Config, error) {
 	}
 	return &Config{c.hosts, c.user, c.password, c.tls != nil, string(c.layout.keys), c.timeout.String()}, nil
 }
+
+// Judge says what an error means for a request that was sent: whether it can be said that it was not applied, and what kind
+// of error it is.
+func Judge(err error) (applied string, kind error) {
+	v, kind := judge(err, true)
+	return [...]string{"maybe", "again", "refused"}[v], kind
+}

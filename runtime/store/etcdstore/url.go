@@ -161,7 +161,7 @@ func parsePath(path string) (layout, error) {
 	}
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." {
-			return layout{}, errors.New("the path of the URL has an empty part, or . or ..")
+			return layout{}, errors.New("the path of the URL has a part that is empty, or consists of dots")
 		}
 		for _, r := range part {
 			if !(r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {

@@ -71,8 +71,8 @@ func TestURL(t *testing.T) {
 		{url: "etcd://a?timeout=1s&timeout=2s", fail: "given 2 times"},
 		{url: "etcd://a?time=1s", fail: `the parameter "time"; there are ca, cert, key, timeout, tls`},
 		{url: "etcd://a?x=%zz", fail: "percent-encode"},
-		{url: "etcd://a/shop//x", fail: "an empty part"},
-		{url: "etcd://a/shop/../x", fail: "an empty part"},
+		{url: "etcd://a/shop//x", fail: "a part that is empty"},
+		{url: "etcd://a/shop/../x", fail: "a part that is empty"},
 		{url: "etcd://a/sh:op", fail: "something else than letters"},
 		{url: "etcd://a/" + strings.Repeat("x", 300), fail: "at most 256"},
 	} {

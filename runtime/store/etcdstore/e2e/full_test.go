@@ -15,6 +15,7 @@ import (
 // A cluster that is full refuses commits and says so, loses none that it has acknowledged, goes on reading, and takes
 // commits again when there is room.
 func TestFullClusterIsErrFull(t *testing.T) {
+	t.Parallel()
 	c, err := etcdtest.Start(1, etcdtest.Options{Quota: 8 << 20})
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ func as(u, user, password string) string {
 
 // A user is asked for by the cluster, sees only what he may, and stays known when a server has forgotten him.
 func TestUsers(t *testing.T) {
+	t.Parallel()
 	c, err := etcdtest.Start(1, etcdtest.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestUsers(t *testing.T) {
 	do(admin.UserGrantRole(bg, "app", "shop"))
 	do(admin.AuthEnable(bg))
 
-	quick := "?timeout=500ms"
+	quick := "?timeout=2s"
 	for u, want := range map[string]string{
 		c.URL("shop") + quick:                         "user name is empty",
 		as(c.URL("shop"), "app", secret+"x") + quick:  "authentication failed",
@@ -151,6 +152,7 @@ func (a *authority) make(t *testing.T, name string, hosts []net.IP) {
 
 // Servers prove who they are, and clients too if the cluster wants that.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	here := []net.IP{net.IPv4(127, 0, 0, 1)}
 	ours.make(t, "server", here)
@@ -186,7 +188,7 @@ func TestCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Stop()
-	_, err = etcdstore.Open(bg, as(other.URL("shop"), "u", secret)+"?timeout=100ms&ca="+ours.file("ours.pem"), store.Options{})
+	_, err = etcdstore.Open(bg, as(other.URL("shop"), "u", secret)+"?timeout=500ms&ca="+ours.file("ours.pem"), store.Options{})
 	if err == nil || strings.Contains(err.Error(), secret[:4]) || !strings.Contains(err.Error(), "certificate is valid for 192.0.2.1") {
 		t.Errorf("Open of a server with another's certificate = %v", err)
 	}

@@ -64,6 +64,9 @@ func TestContract(t *testing.T) {
 }
 
 func TestRepository(t *testing.T) {
+	if os.Getenv("KIXX_LONG") == "" {
+		t.Setenv("KIXX_CI", "")
+	}
 	repotest.Run(t, func(t testing.TB) repotest.Place {
 		url := etcdtest.New(t)
 		return repotest.Place{Durable: true, Slow: 50, Open: func(t testing.TB) store.Store { return open(t, url) }}

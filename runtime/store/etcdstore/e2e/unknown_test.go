@@ -189,6 +189,7 @@ func TestAnEpochOfOthersIsNoConflict(t *testing.T) {
 
 // Every commit of a context that ended is unknown or was not sent, and in either case it may come again.
 func TestRequestThatIsNotSentIsNotUnknown(t *testing.T) {
+	t.Parallel()
 	p, indirect, _ := place(t)
 	s := open(t, indirect+"?timeout=100ms")
 	p.l.Close()

@@ -196,6 +196,7 @@ func TestWatchesOutliveTheirConnections(t *testing.T) {
 
 // What one commit has changed is told again if the watch goes on in the middle of it.
 func TestTokensInTheMiddleOfACommit(t *testing.T) {
+	t.Parallel()
 	s := open(t, etcdtest.New(t))
 	from := token(t, s)
 	var ops []store.Op
