@@ -78,7 +78,7 @@ func (s *Store) commit(ctx context.Context, id [8]byte, t *transaction) (store.V
 			s.setFull(false)
 			return store.Version(resp.Header.Revision), nil
 		case err == nil:
-			now, err := s.epochOf(resp.Responses[0])
+			now, err := s.epochOf(resp.Responses[0], epoch)
 			if err != nil {
 				return 0, s.explain(ctx, "commit", err)
 			}
@@ -102,7 +102,7 @@ func (s *Store) commit(ctx context.Context, id [8]byte, t *transaction) (store.V
 }
 
 // isFull says what it means that the servers take no more. A server that has not known so before may say it of a
-// transaction that it has applied, the last one, and then everybody knows: after that it is said of what was not applied.
+// transaction that it has applied, the last one, and raises the alarm; after that it is said of what was not applied.
 func (s *Store) isFull(ctx context.Context, known bool, err error) error {
 	if known {
 		return s.explain(ctx, "commit", err)

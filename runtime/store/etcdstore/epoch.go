@@ -86,14 +86,17 @@ func (s *Store) endEpoch(ctx context.Context, epoch int64) (now int64, err error
 	case resp.Succeeded:
 		return resp.Header.Revision, nil
 	}
-	return s.epochOf(resp.Responses[0])
+	return s.epochOf(resp.Responses[0], epoch)
 }
 
-// epochOf returns the epoch of an answer that has the key layout.info.
-func (s *Store) epochOf(resp *pb.ResponseOp) (int64, error) {
+// epochOf returns the epoch of an answer that has the key layout.info. There has been one before: epochs go up.
+func (s *Store) epochOf(resp *pb.ResponseOp, before int64) (int64, error) {
 	kvs := resp.GetResponseRange().Kvs
-	if len(kvs) == 0 || string(kvs[0].Value) != s.info {
+	switch {
+	case len(kvs) == 0 || string(kvs[0].Value) != s.info:
 		return 0, errGone
+	case kvs[0].ModRevision < before:
+		return 0, errOther
 	}
 	return kvs[0].ModRevision, nil
 }

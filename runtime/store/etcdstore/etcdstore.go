@@ -14,17 +14,20 @@
 // etcd is for data that is small and must not be lost. All of it is in one group of servers that each hold all keys in
 // memory, and the recommended limit of a database is 8 GiB; a commit waits until most servers have it on their disks. It
 // has at most 127 operations and conditions, and about 1 MiB. For each page a server counts the keys from there to the end
-// of the range, and for one that is read backwards it sorts them: with 100,000 of them that takes milliseconds, and some
-// hundred times as much. An index that is read from its end is better declared desc.
+// of the range, and for one that is read backwards it sorts them: that takes a millisecond, and ten, with 20,000 of them. An
+// index that is read from its end is better declared desc.
 //
 // A key of the store is a key of etcd, and its version is the revision that etcd gave it last. Guards, checks, fences and
-// range checks are compares of one etcd transaction, and a commit is one such transaction: one round trip. So is a read;
-// a page that follows entries to documents is one more, and one that is read backwards too, all of one revision. A snapshot is a revision, which can be read until
-// etcd is told to compact it. A watch is one of etcd's own, and costs the servers nothing while nobody asks for its events.
+// range checks are compares of one etcd transaction, and a commit is one such transaction: one round trip. So is a read; a
+// page that follows entries to documents is one more, and one that is read backwards too, all of one revision. A snapshot is
+// a revision, which can be read until etcd is told to compact it. A watch is one of etcd's own; the server keeps for a slow
+// one what it has not taken, until that is compacted.
 //
 // An etcd that is restored from a backup repeats revisions, and so versions and tokens, unless it is told not to: give
-// etcdutl snapshot restore the options --bump-revision and --mark-compacted. Before 3.5.8 etcd could tell a watch that it
-// was further than it was; the tests run with 3.7.
+// etcdutl snapshot restore the options --bump-revision and --mark-compacted.
+//
+// The tests run with etcd 3.7. Watches need 3.5.18 or later: before that, one that goes on at the very revision that etcd was
+// compacted to misses what was deleted there (https://github.com/etcd-io/etcd/issues/18089 and 19179).
 //
 // Read layout.go for the keys, commit.go for the compares, and epoch.go for what happens when the answer to a commit is
 // lost.

@@ -55,7 +55,7 @@ const format = "kixx etcdstore 1 "
 var errGone = errors.New("the key that describes the store is gone from the cluster, or another one: was its path deleted? open the store anew")
 
 // errOther says that the addresses lead to something else than before.
-var errOther = errors.New("the servers are of another cluster than when the store was opened; open it anew")
+var errOther = errors.New("the servers are of another cluster than when the store was opened, or were restored from a backup; open it anew")
 
 // prepare reads the key that describes the store, and puts it if it is not there.
 func (s *Store) prepare(ctx context.Context) error {

@@ -32,7 +32,7 @@ const (
 var (
 	errEnded = errors.New("etcdstore: a snapshot was used after its function had returned")
 
-	// answers are as long as what was asked for.
+	// anyLength takes answers that are as long as what was asked for.
 	anyLength = grpc.MaxCallRecvMsgSize(math.MaxInt32)
 )
 

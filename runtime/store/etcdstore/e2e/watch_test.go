@@ -57,9 +57,14 @@ func TestCompactedTokensYieldResync(t *testing.T) {
 	mustCommit(t, s, put("a", "1", store.Guard{}), put("b", "1", store.Guard{}))
 	middle := token(t, s)
 	mustCommit(t, s, put("a", "2", store.Guard{}))
+	before := token(t, s)
 	mustCommit(t, s, remove("b"))
 	end := token(t, s)
 	compact(t, end)
+	// What happened at the very revision is not forgotten, a deletion neither.
+	if told, _ := tell(t, s, before, 1); told[0] != fmt.Sprintf("%d b=", store.EventDelete) {
+		t.Errorf("a watch of the token before the compacted revision told %q, want the deletion of b, or a resync", told)
+	}
 	for name, at := range map[string]store.Token{"from before": from, "from the middle": middle} {
 		told, last := tell(t, s, at, 1)
 		if want := []string{fmt.Sprintf("%d =", store.EventResync)}; !slices.Equal(told, want) {

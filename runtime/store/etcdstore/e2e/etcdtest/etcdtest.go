@@ -274,6 +274,16 @@ func (c *Cluster) Restart(i int) error { return c.begin(i) }
 // Wait waits until a server answers.
 func (c *Cluster) Wait(i int) error { return c.wait(i) }
 
+// Keep keeps the data of a server that was killed. The function that it returns brings them back, when it was killed again.
+func (c *Cluster) Keep(i int) (back func() error, err error) {
+	dir := c.members[i].Dir
+	kept := dir + ".kept"
+	if err := os.CopyFS(kept, os.DirFS(dir)); err != nil {
+		return nil, err
+	}
+	return func() error { return errors.Join(os.RemoveAll(dir), os.Rename(kept, dir)) }, nil
+}
+
 // Pause stops a server where it stands. Its connections stay.
 func (c *Cluster) Pause(i int) error { return c.members[i].process.Process.Signal(syscall.SIGSTOP) }
 
