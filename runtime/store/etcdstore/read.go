@@ -46,12 +46,20 @@ func (s *Store) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
 
 // Page implements [store.Reader]. Each 500 items are one request more, all of one revision.
 func (s *Store) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
+	items, _, err := s.PageAndVersion(ctx, p, nil)
+	return items, err
+}
+
+// PageAndVersion implements [store.PageVersioner]. The version is of the revision of the page. It comes with the documents
+// of entries, or with the first items; only a page that is read backwards without documents, and one of entries that is
+// empty, take a request more.
+func (s *Store) PageAndVersion(ctx context.Context, p store.Page, key []byte) ([]store.Item, store.Version, error) {
 	for try := 1; ; try++ {
-		items, err := s.page(ctx, p, newest)
+		items, version, err := s.page(ctx, p, newest, key)
 		if errors.Is(err, store.ErrSnapshotTooOld) && try < pageTries {
 			continue
 		}
-		return items, err
+		return items, version, err
 	}
 }
 
@@ -87,7 +95,8 @@ func (r *reader) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 	if r.ended {
 		return nil, errEnded
 	}
-	return r.s.page(ctx, p, r.revision)
+	items, _, err := r.s.page(ctx, p, r.revision, nil)
+	return items, err
 }
 
 // revision returns the newest revision, after every commit that was acknowledged before.
@@ -166,25 +175,37 @@ func (s *Store) getSome(ctx context.Context, keys [][]byte, revision int64) ([]s
 	return items, revision, nil
 }
 
-func (s *Store) page(ctx context.Context, p store.Page, revision int64) ([]store.Item, error) {
+// page reads a page, and the version of a key if there is one.
+func (s *Store) page(ctx context.Context, p store.Page, revision int64, key []byte) ([]store.Item, store.Version, error) {
 	if p.Limit < 1 {
-		return nil, fmt.Errorf("etcdstore: a page of %d items was asked for; the limit is at least 1", p.Limit)
+		return nil, 0, fmt.Errorf("etcdstore: a page of %d items was asked for; the limit is at least 1", p.Limit)
 	}
 	items, first := p.Into, len(p.Into)
 	from, to := s.layout.bounds(p.Lo, p.Hi)
-	if bytes.Compare(from, to) >= 0 {
-		_, err := s.revision(ctx) // says whether it could be read
-		return items, err
+	if bytes.Compare(from, to) >= 0 { // asks all the same, since that says whether it could be read
+		found, err := s.get(ctx, [][]byte{key}, revision)
+		if err != nil {
+			return nil, 0, err
+		}
+		return items, found[0].Version, nil
 	}
+	var version store.Version
 	for end := first + p.Limit; len(items) < end && bytes.Compare(from, to) < 0; {
 		n := min(pageItems, end-len(items))
-		part := s.find
-		if p.Reverse {
-			part = s.lastPart
+		req := &pb.RangeRequest{Key: from, RangeEnd: to, Limit: int64(n), Revision: revision, KeysOnly: p.KeysOnly}
+		var resp *pb.RangeResponse
+		var err error
+		switch {
+		case p.Reverse:
+			resp, err = s.lastPart(ctx, req)
+		case key != nil && !p.Deref:
+			resp, version, err = s.findAndVersion(ctx, req, key)
+			key = nil
+		default:
+			resp, err = s.find(ctx, req)
 		}
-		resp, err := part(ctx, &pb.RangeRequest{Key: from, RangeEnd: to, Limit: int64(n), Revision: revision, KeysOnly: p.KeysOnly})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if revision == newest {
 			revision = resp.Header.Revision
@@ -201,22 +222,53 @@ func (s *Store) page(ctx context.Context, p store.Page, revision int64) ([]store
 			from = append(last[:len(last):len(last)], 0)
 		}
 	}
-	if !p.Deref || len(items) == first {
-		return items, nil
+	var keys [][]byte
+	if p.Deref {
+		for _, it := range items[first:] {
+			keys = append(keys, it.Value)
+		}
 	}
-	keys := make([][]byte, len(items)-first)
-	for i := range keys {
-		keys[i] = items[first+i].Value
+	if key != nil {
+		keys = append(keys, key)
 	}
-	documents, err := s.get(ctx, keys, revision)
+	if len(keys) == 0 {
+		return items, version, nil
+	}
+	found, err := s.get(ctx, keys, revision)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for i, d := range documents {
-		d.Entry = items[first+i].Key
-		items[first+i] = d
+	if key != nil {
+		version = found[len(found)-1].Version
 	}
-	return items, nil
+	if p.Deref {
+		for i := range items[first:] {
+			found[i].Entry = items[first+i].Key
+			items[first+i] = found[i]
+		}
+	}
+	return items, version, nil
+}
+
+// findAndVersion is find, and reads the version of a key with it.
+func (s *Store) findAndVersion(ctx context.Context, req *pb.RangeRequest, key []byte) (*pb.RangeResponse, store.Version, error) {
+	var resp *pb.TxnResponse
+	err := s.request(ctx, "read", func(ctx context.Context) (err error) {
+		resp, err = s.txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{
+			get(req), get(&pb.RangeRequest{Key: s.layout.key(key), Revision: req.Revision, KeysOnly: true}),
+		}})
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	var version store.Version
+	if kvs := resp.Responses[1].GetResponseRange().Kvs; len(kvs) > 0 {
+		version = store.Version(kvs[0].ModRevision)
+	}
+	found := resp.Responses[0].GetResponseRange()
+	found.Header = resp.Header
+	return found, version, nil
 }
 
 // lastPart reads the last items of a range, backwards. A server that is asked for them reads the whole range, sorts it, and
