@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"reflect"
 	"slices"
@@ -364,6 +365,9 @@ func (m *softMachine) view(t *rapid.T) {
 func testSoftRepositoryEqualsAMap(t *testing.T, p Place) {
 	goal := p.less(Count(500, 15_000, 500_000))
 	ops := 0
+	if p.Slow > 1 {
+		Must[any](t)(nil, flag.Set("rapid.checks", "20"))
+	}
 	for ops < goal && !t.Failed() {
 		db := Must[*kixx.DB](t)(kixx.OpenStore(t.Context(), p.patient()(t), kixx.WithClock(Stepping()), kixx.PointGuards()))
 		memos := newMemos(t, db)
