@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kixxgen/kixxgen/examples/shop/app/apptest"
+	kixx "github.com/kixxgen/kixxgen/runtime"
 	"github.com/kixxgen/kixxgen/runtime/internal/repotest"
 	"github.com/kixxgen/kixxgen/runtime/store"
 	"github.com/kixxgen/kixxgen/runtime/store/pgstore"
@@ -85,4 +87,13 @@ func TestRepository(t *testing.T) {
 func TestTheSameScriptAsInMemory(t *testing.T) {
 	url := pgtest.New(t)
 	repotest.Script(t, func(t testing.TB) store.Store { return open(t, url) }, repotest.Count(1_000, 20_000, 200_000))
+}
+
+// The shop of the examples is the same here as on files.
+func TestShop(t *testing.T) {
+	apptest.Run(t, func(t *testing.T) *kixx.DB {
+		db := repotest.Must[*kixx.DB](t)(kixx.Open(bg, pgtest.New(t)+"&watch=on"))
+		t.Cleanup(func() { db.Close() })
+		return db
+	})
 }

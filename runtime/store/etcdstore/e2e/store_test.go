@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kixxgen/kixxgen/examples/shop/app/apptest"
+	kixx "github.com/kixxgen/kixxgen/runtime"
 	"github.com/kixxgen/kixxgen/runtime/internal/repotest"
 	"github.com/kixxgen/kixxgen/runtime/store"
 	"github.com/kixxgen/kixxgen/runtime/store/etcdstore"
@@ -102,4 +104,19 @@ func mustCommit(t testing.TB, s store.Store, ops ...store.Op) store.Version {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// The script that gives the same on the stores in files and in memory.
+func TestTheSameScriptAsInMemory(t *testing.T) {
+	url := etcdtest.New(t)
+	repotest.Script(t, func(t testing.TB) store.Store { return open(t, url) }, repotest.Count(300, 2_000, 20_000))
+}
+
+// The shop of the examples is the same here as on files.
+func TestShop(t *testing.T) {
+	apptest.Run(t, func(t *testing.T) *kixx.DB {
+		db := repotest.Must[*kixx.DB](t)(kixx.Open(bg, etcdtest.New(t)))
+		t.Cleanup(func() { db.Close() })
+		return db
+	})
 }

@@ -1,4 +1,5 @@
-package main
+// Package apptest tests the shop on any store: what it does is the same on all of them.
+package apptest
 
 import (
 	"bufio"
@@ -9,25 +10,34 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/kixxgen/kixxgen/examples/shop/app"
 	kixx "github.com/kixxgen/kixxgen/runtime"
-	"github.com/kixxgen/kixxgen/runtime/kixxtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Run tests the shop. open is called for each test, and returns a database that is empty.
+func Run(t *testing.T, open func(t *testing.T) *kixx.DB) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, db *kixx.DB)
+	}{
+		{"ItemsByPage", testItemsByPage},
+		{"RevisionsOfItems", testRevisionsOfItems},
+		{"OrdersTakeStock", testOrdersTakeStock},
+		{"NothingIsOversold", testNothingIsOversold},
+		{"ChangesJoinWithoutAGap", testChangesJoinWithoutAGap},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
+}
 
 // open opens a shop with its seed, behind a server.
-func open(t *testing.T) (*Shop, *httptest.Server) {
+func open(t *testing.T, db *kixx.DB) (*app.Shop, *httptest.Server) {
 	t.Helper()
-	db := kixxtest.Open(t)
-	shop, err := NewShop(t.Context(), db)
+	shop, err := app.NewShop(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,16 +80,16 @@ func call(t *testing.T, server *httptest.Server, method, path, body string, head
 	return res.Header
 }
 
-func TestItemsByPage(t *testing.T) {
-	shop, server := open(t)
+func testItemsByPage(t *testing.T, db *kixx.DB) {
+	shop, server := open(t, db)
 	for i := range 25 {
-		if _, err := shop.Items.Insert(t.Context(), &Item{ID: fmt.Sprintf("cup-%02d", i), Title: "Cup", SKU: fmt.Sprint("cup", i), Category: "cup", Price: int64(i), Stock: 1}); err != nil {
+		if _, err := shop.Items.Insert(t.Context(), &app.Item{ID: fmt.Sprintf("cup-%02d", i), Title: "Cup", SKU: fmt.Sprint("cup", i), Category: "cup", Price: int64(i), Stock: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var met []string
 	for path := "/items?category=cup&limit=10"; ; {
-		var page kixx.Page[*Item]
+		var page kixx.Page[*app.Item]
 		header := call(t, server, "GET", path, "", nil, 200, &page)
 		for _, it := range page.Items {
 			met = append(met, it.ID)
@@ -105,15 +115,15 @@ func TestItemsByPage(t *testing.T) {
 	call(t, server, "GET", "/items?limit=none", "", nil, 400, nil)
 }
 
-func TestRevisionsOfItems(t *testing.T) {
-	_, server := open(t)
+func testRevisionsOfItems(t *testing.T, db *kixx.DB) {
+	_, server := open(t, db)
 	tag := call(t, server, "GET", "/items/lamp", "", nil, 200, nil).Get("ETag")
 	call(t, server, "GET", "/items/lamp", "", map[string]string{"If-None-Match": tag}, 304, nil)
 	call(t, server, "GET", "/items/none", "", nil, 404, nil)
 
 	body := `{"title":"Desk lamp","sku":"L-1","category":"light","price":1990,"stock":12}`
 	call(t, server, "PUT", "/items/lamp", body, nil, 428, nil)
-	var it Item
+	var it app.Item
 	next := call(t, server, "PUT", "/items/lamp", body, map[string]string{"If-Match": tag}, 200, &it).Get("ETag")
 	if it.Price != 1990 || next == tag {
 		t.Errorf("PUT = %+v, ETag %s after %s", it, next, tag)
@@ -126,9 +136,9 @@ func TestRevisionsOfItems(t *testing.T) {
 	call(t, server, "PUT", "/items/new", `{"unknown":1}`, map[string]string{"If-None-Match": "*"}, 400, nil)
 }
 
-func TestOrdersTakeStock(t *testing.T) {
-	shop, server := open(t)
-	var order Order
+func testOrdersTakeStock(t *testing.T, db *kixx.DB) {
+	shop, server := open(t, db)
+	var order app.Order
 	call(t, server, "POST", "/orders", `{"customer":"ann","lines":[{"item":"lamp","count":2},{"item":"bulb","count":3}]}`, nil, 201, &order)
 	if order.Total != 2*2990+3*390 || order.ID == "" || order.PlacedAt.IsZero() || order.Lines[0].Price != 2990 {
 		t.Errorf("the order = %+v", order)
@@ -149,7 +159,7 @@ func TestOrdersTakeStock(t *testing.T) {
 		t.Errorf("the lamp has a stock of %d, %v after orders that were refused, want 10", it.Stock, err)
 	}
 	call(t, server, "POST", "/orders", `{"customer":"ann","lines":[{"item":"bulb","count":1}]}`, nil, 201, nil)
-	var page kixx.Page[*Order]
+	var page kixx.Page[*app.Order]
 	call(t, server, "GET", "/orders?customer=ann", "", nil, 200, &page)
 	if len(page.Items) != 2 || page.Items[0].Total != 390 {
 		t.Errorf("the orders of ann = %+v, want two, the latest first", page.Items)
@@ -157,9 +167,9 @@ func TestOrdersTakeStock(t *testing.T) {
 }
 
 // However many order at once, what is there is sold, and no more.
-func TestNothingIsOversold(t *testing.T) {
-	shop, server := open(t)
-	if _, err := shop.Items.Insert(t.Context(), &Item{ID: "ticket", Title: "Ticket", SKU: "T", Category: "t", Price: 1, Stock: 50}); err != nil {
+func testNothingIsOversold(t *testing.T, db *kixx.DB) {
+	shop, server := open(t, db)
+	if _, err := shop.Items.Insert(t.Context(), &app.Item{ID: "ticket", Title: "Ticket", SKU: "T", Category: "t", Price: 1, Stock: 50}); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
@@ -226,24 +236,24 @@ func events(t *testing.T, server *httptest.Server, token string, f func(event) b
 }
 
 // What a client makes of the stream is what is stored, also when it is cut off and comes back.
-func TestChangesJoinWithoutAGap(t *testing.T) {
-	shop, server := open(t)
+func testChangesJoinWithoutAGap(t *testing.T, db *kixx.DB) {
+	shop, server := open(t, db)
 	ctx := t.Context()
 	const writes = 300
 	done := make(chan error, 1)
 	write := sync.OnceFunc(func() {
 		go func() {
 			for i := range writes {
-				if _, err := shop.Items.Update(ctx, "bulb", func(it *Item) error { it.Price = int64(i); return nil }); err != nil {
+				if _, err := shop.Items.Update(ctx, "bulb", func(it *app.Item) error { it.Price = int64(i); return nil }); err != nil {
 					done <- err
 					return
 				}
 			}
-			_, err := shop.Items.Insert(ctx, &Item{ID: "last", Title: "Last", SKU: "last", Category: "c"})
+			_, err := shop.Items.Insert(ctx, &app.Item{ID: "last", Title: "Last", SKU: "last", Category: "c"})
 			done <- errors.Join(err, shop.Items.Delete(ctx, "chair"))
 		}()
 	})
-	have := map[string]Item{}
+	have := map[string]app.Item{}
 	token, streams, end := "", 0, false
 	for !end {
 		streams++
@@ -258,7 +268,7 @@ func TestChangesJoinWithoutAGap(t *testing.T) {
 			case "whole":
 				write()
 			case "item":
-				var it Item
+				var it app.Item
 				if err := json.Unmarshal([]byte(e.data), &it); err != nil {
 					t.Error(err)
 				}
@@ -291,53 +301,5 @@ func TestChangesJoinWithoutAGap(t *testing.T) {
 	events(t, server, "of another shop", func(e event) bool { first = e.name; return false })
 	if first != "reset" {
 		t.Errorf("a foreign token begins with %q, want reset", first)
-	}
-}
-
-// The page shows what is on sale, in a browser.
-func TestPageInABrowser(t *testing.T) {
-	browser := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
-		}
-	}
-	switch {
-	case browser == "" && os.Getenv("KIXX_CI") != "":
-		t.Fatal("no Chromium in the PATH; .ci/run installs it")
-	case browser == "":
-		t.Skip("no Chromium in the PATH")
-	}
-	_, server := open(t)
-	// Virtual time stands still while a request is open, as the stream of changes is for ever without ?once.
-	cmd := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(),
-		"--virtual-time-budget=5000", "--dump-dom", server.URL+"/?once")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, want := range []string{"live", "<td>Desk lamp</td><td>29.90</td><td>12</td>", "<td>Bulb, warm</td>"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the page has no %q:\n%s", want, out)
-		}
-	}
-}
-
-func TestPageIsServed(t *testing.T) {
-	_, server := open(t)
-	h := call(t, server, "GET", "/", "", nil, 200, nil)
-	if !strings.HasPrefix(h.Get("Content-Type"), "text/html") || h.Get("Content-Security-Policy") == "" {
-		t.Errorf("headers %v", h)
-	}
-}
-
-func TestRunServesAndEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, "file:"+t.TempDir()+"/db", "127.0.0.1:0") }()
-	cancel()
-	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-		t.Error(err)
 	}
 }

@@ -1,9 +1,9 @@
-// Package main is a shop over HTTP: items with stock, orders that take it, a live page of what changes.
+// Package app is a shop over HTTP: items with stock, orders that take it, a live page of what changes.
 //
 //	go run ./examples/shop
 //
 // and open http://127.0.0.1:8080. Read entities.go for what is stored, shop.go for what is done, server.go for HTTP.
-package main
+package app
 
 import (
 	"time"
