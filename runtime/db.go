@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-playground/validator/v10"
+	"github.com/kixxgen/kixxgen/internal/inside"
 	"github.com/kixxgen/kixxgen/runtime/store"
 
 	_ "github.com/kixxgen/kixxgen/runtime/store/filestore" // file:
@@ -183,9 +184,12 @@ func (c *core) namespace(ctx context.Context, name string) (*DB, error) {
 func (db *DB) claim(ctx context.Context) error {
 	key := catalogueKey(db.id, "namespace")
 	for try := 0; ; try++ {
-		items, err := db.core.st.Get(ctx, key)
+		items, err := db.core.st.Get(ctx, key, []byte(inside.CopyKey))
 		if err != nil {
 			return fmt.Errorf("kixx: read the catalogue: %w", err)
+		}
+		if items[1].Version != store.Absent {
+			return fmt.Errorf("kixx: %w: a copy into this store is not finished; run kixxgen data copy again", ErrLocked)
 		}
 		if items[0].Version != store.Absent {
 			if have := string(items[0].Value); have != db.namespace {
@@ -193,7 +197,11 @@ func (db *DB) claim(ctx context.Context) error {
 			}
 			return nil
 		}
-		b := &store.Batch{ID: newBatchID(), Ops: []store.Op{{Key: key, Value: []byte(db.namespace), Guard: store.At(store.Absent)}}}
+		b := &store.Batch{
+			ID:     newBatchID(),
+			Ops:    []store.Op{{Key: key, Value: []byte(db.namespace), Guard: store.At(store.Absent)}},
+			Checks: []store.Check{{Key: []byte(inside.CopyKey)}},
+		}
 		if _, err := db.core.st.Commit(ctx, b); err == nil {
 			return nil
 		} else if !errors.Is(err, store.ErrConflict) && !(db.core.limits.Settles && errors.Is(err, ErrUnknown)) {

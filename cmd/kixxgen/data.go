@@ -23,6 +23,7 @@ type dataCommands struct {
 	Query   queryCommand   `cmd:"" help:"Show what an index or a view finds."`
 	Dump    dumpCommand    `cmd:"" help:"Write all documents as lines of JSON."`
 	Load    loadCommand    `cmd:"" help:"Store documents from lines of JSON."`
+	Copy    copyCommand    `cmd:"" help:"Copy a database to another store."`
 	Compact compactCommand `cmd:"" help:"Give back the space of what was overwritten and deleted."`
 	Verify  verifyCommand  `cmd:"" help:"Read all files and list what is damaged."`
 	Repair  repairCommand  `cmd:"" help:"Save what can be read of a damaged database to a new one."`

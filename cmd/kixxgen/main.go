@@ -308,6 +308,7 @@
 //	kixxgen data query DIR ENTITY INDEX VALUE what an index or a view finds, a page at a time
 //	kixxgen data dump DIR                     all documents, as lines of JSON
 //	kixxgen data load DIR FILE                such lines, with index entries, or nothing with --dry-run
+//	kixxgen data copy SOURCE TARGET           everything to another store, compared in the end
 //	kixxgen data compact DIR                  gives back space
 //	kixxgen data verify DIR                   lists what is damaged, by file and offset
 //	kixxgen data repair DIR TARGET            saves what can be read of a damaged one
@@ -317,6 +318,14 @@
 // Each has a --help with examples. A database must not be open elsewhere, but for verify. All but load, compact
 // and backup leave its files as they
 // are, also after a crash: only the name of the process that has it is written, into the lock file.
+//
+// Copy takes URLs too, and the command kixxcopy is the same with the drivers of servers, so that a database of files moves to
+// PostgreSQL and back:
+//
+//	go run github.com/kixxgen/kixxgen/cmd/kixxcopy@latest ./data postgres://app@db/shop
+//
+// Keys and values are the same in every byte: documents keep their revisions, and cursors stay valid. What reads on
+// with Watch begins with a resync. A copy that was cut off goes on where it was; until it is finished no application can open it.
 //
 // A line of a dump is {"entity":"item","key":"item:1","rev":"3-9f86d081","doc":{…}}. What is loaded again is the same in every
 // byte. But hooks and validation are code of the application, which the command has not; it loads documents of such an

@@ -18,6 +18,10 @@ var Stale func(ctx context.Context, st store.Store) error
 // nothing checks them. One that is new keeps the revision that it has; one that is written over counts up.
 var LoadAsIs any
 
+// CopyKey is the key that a store has while a copy into it is not finished. It sorts before all keys of the runtime, which
+// opens no store that has it.
+const CopyKey = "\x00copy"
+
 // A Namespace is one namespace of a database.
 type Namespace struct {
 	Name     string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -56,19 +57,21 @@ func Register(scheme string, open OpenFunc) {
 	schemes[scheme] = open
 }
 
+// Schemes returns the URL schemes that are known, sorted.
+func Schemes() []string {
+	schemesMu.RLock()
+	defer schemesMu.RUnlock()
+	return slices.Sorted(maps.Keys(schemes))
+}
+
 // Open opens the store that url names by its scheme. The error of an unknown scheme lists the known ones.
 func Open(ctx context.Context, url string, o Options) (Store, error) {
 	scheme, _, ok := strings.Cut(url, ":")
 	schemesMu.RLock()
 	open := schemes[scheme]
-	var known []string
-	for s := range schemes {
-		known = append(known, s+":")
-	}
 	schemesMu.RUnlock()
 	if !ok || open == nil {
-		slices.Sort(known)
-		return nil, fmt.Errorf("no store for the URL scheme %q; known are %s, others are known once their package is imported", scheme, strings.Join(known, " "))
+		return nil, fmt.Errorf("no store for the URL scheme %q; known are %s:, others are known once their package is imported", scheme, strings.Join(Schemes(), ": "))
 	}
 	return open(ctx, url, o)
 }

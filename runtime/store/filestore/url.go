@@ -15,16 +15,22 @@ import (
 
 func init() {
 	store.Register("file", func(ctx context.Context, u string, so store.Options) (store.Store, error) {
-		dir, o, err := parseURL(u, Options{Options: so})
-		if err != nil {
-			return nil, fmt.Errorf("filestore: %q: %w", u, err)
-		}
-		s, err := Open(ctx, dir, o)
+		s, _, err := OpenURL(ctx, u, Options{Options: so})
 		if err != nil {
 			return nil, err // not s: a nil *Store in a store.Store is not nil
 		}
 		return s, nil
 	})
+}
+
+// OpenURL is [Open] of the directory that a URL names, which it returns too. The parameters of the URL win over o.
+func OpenURL(ctx context.Context, url string, o Options) (s *Store, dir string, err error) {
+	dir, o, err = parseURL(url, o)
+	if err != nil {
+		return nil, "", fmt.Errorf("filestore: %q: %w", url, err)
+	}
+	s, err = Open(ctx, dir, o)
+	return s, dir, err
 }
 
 // parseURL returns the directory that a URL names, and o with what its parameters say.
