@@ -8,7 +8,7 @@
 //	go run github.com/kixxgen/kixxgen/cmd/kixxcopy@latest ./data postgres://app@db/shop
 //	go run github.com/kixxgen/kixxgen/cmd/kixxcopy@latest postgres://app@db/shop ./data
 //
-// The schemes are file:, postgres:, postgresql: and tikv:.
+// The schemes are file:, postgres:, postgresql:, etcd:, etcds: and tikv:.
 //
 // Everything is copied byte for byte: documents with their revisions, indexes, all namespaces. Nothing is changed in the
 // source. In the end both sides are read as a whole and compared, and their number of keys and their checksum are shown.
@@ -37,6 +37,7 @@ import (
 
 	"github.com/kixxgen/kixxgen/internal/datacopy"
 
+	_ "github.com/kixxgen/kixxgen/runtime/store/etcdstore" // etcd: and etcds:
 	_ "github.com/kixxgen/kixxgen/runtime/store/pgstore"   // postgres: and postgresql:
 	_ "github.com/kixxgen/kixxgen/runtime/store/tikvstore" // tikv:
 )

@@ -15,7 +15,7 @@ import (
 )
 
 // Drivers are the schemes of the stores that are modules of their own. The command kixxcopy has them.
-var Drivers = []string{"etcd", "postgres", "postgresql", "tikv"}
+var Drivers = []string{"etcd", "etcds", "postgres", "postgresql", "tikv"}
 
 // A DriverError says that a program has no store for a URL, and that kixxcopy has.
 type DriverError struct{ Scheme string }

@@ -81,8 +81,8 @@ func oldMain() int {
 // says that the index is not ready; when the old one has gone, it is built again.
 func TestTwoBinariesThatDifferByAnIndex(t *testing.T) {
 	url := pgtest.New(t)
-	span := time.Duration(repotest.Count(1, 5, 120)) * time.Second
-	rounds := repotest.Count(2, 4, 4)
+	span := time.Duration(repotest.Count(1, 3, 120)) * time.Second
+	rounds := repotest.Count(2, 3, 4)
 	var right, building, opened, writes atomic.Int64
 	for range rounds {
 		cmd := exec.Command(os.Args[0])

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	tikverr "github.com/tikv/client-go/v2/error"
@@ -45,6 +46,36 @@ func (s *Store) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) {
 // Page implements [store.Reader].
 func (s *Store) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 	return s.page(ctx, p, s.timestamp)
+}
+
+// PageAndVersion implements [store.PageVersioner]: the version is of the timestamp of the page, and read beside it.
+func (s *Store) PageAndVersion(ctx context.Context, p store.Page, key []byte) (items []store.Item, version store.Version, err error) {
+	end, err := s.begin()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer end()
+	ts, err := s.timestamp(ctx)
+	if err != nil {
+		return nil, 0, explain(ctx, "page", err)
+	}
+	key = slices.Clone(key)
+	versionErr := make(chan error, 1)
+	go func() {
+		of, err := s.get(ctx, ts, [][]byte{key})
+		if err == nil {
+			version = of[0].Version
+		}
+		versionErr <- err
+	}()
+	items, err = s.page(ctx, p, func(context.Context) (uint64, error) { return ts, nil })
+	if e := <-versionErr; err == nil && e != nil {
+		err = explain(ctx, "page", e)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return items, version, nil
 }
 
 // Snapshot implements [store.Store]. It is a timestamp, and costs nothing while f does not read.

@@ -58,3 +58,9 @@ func TestRepository(t *testing.T) {
 		return repotest.Place{Durable: true, Slow: 50, Open: func(t testing.TB) store.Store { return c.open(t) }}
 	})
 }
+
+// The script that gives the same on the stores in files and in memory.
+func TestTheSameScriptAsInMemory(t *testing.T) {
+	c := newCluster(t)
+	repotest.Script(t, func(t testing.TB) store.Store { return c.open(t) }, repotest.Count(300, 1_000, 20_000))
+}
