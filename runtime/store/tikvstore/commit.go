@@ -17,7 +17,7 @@ import (
 // A commit is beaten when another transaction has written or locked something of it first. Nothing was applied, and its
 // conditions may hold all the same: it is tried again at a new timestamp, at which they are compared again.
 const (
-	beatenTries = 50
+	beatenTries = 500
 	sharedTries = 3 // so often with shared fences; after that they are locked, see fence.go
 )
 
@@ -78,7 +78,7 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (store.Version, erro
 		return 0, unknown(ctx, err)
 	}
 	for try := 1; ; try++ {
-		version, err := s.attempt(ctx, b.ID, s.plan(b, try > sharedTries))
+		version, err := s.attempt(ctx, b.ID, s.plan(b, try > sharedTries), try > 1)
 		var beaten *beatenError
 		if !errors.As(err, &beaten) {
 			return version, err
@@ -143,8 +143,8 @@ func (s *Store) plan(b *store.Batch, exclusive bool) *plan {
 	return p
 }
 
-// attempt runs one transaction.
-func (s *Store) attempt(ctx context.Context, id [8]byte, p *plan) (store.Version, error) {
+// attempt runs one transaction. With still, readers that meet it wait for it.
+func (s *Store) attempt(ctx context.Context, id [8]byte, p *plan, still bool) (store.Version, error) {
 	start, err := s.timestamp(ctx)
 	if err != nil {
 		return 0, explain(ctx, "commit", err)
@@ -179,7 +179,7 @@ func (s *Store) attempt(ctx context.Context, id [8]byte, p *plan) (store.Version
 	// In both of these the servers choose the timestamp of the commit, and fences could not be read at it.
 	txn.SetEnableAsyncCommit(false)
 	txn.SetEnable1PC(false)
-	g := &gate{s: s, ctx: ctx, fences: p.fences}
+	g := &gate{s: s, ctx: ctx, fences: p.fences, still: still}
 	txn.SetRPCInterceptor(g.intercept)
 	err = txn.Commit(ctx)
 	if err == nil {

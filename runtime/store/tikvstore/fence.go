@@ -32,17 +32,19 @@ import (
 // one-phase and asynchronous commit, which would save a round trip, cannot be used. Nothing is written for a fence, so the
 // servers of a key that everybody fences only answer reads.
 //
-// Readers that come without a pause can move a commit on again and again. After pushedTries the commit gives up, and after
-// sharedTries of those the fences are locked as checks are, which excludes others for one commit, and needs no second read.
+// Readers that come without a pause can move a commit on again and again. After pushedTries the transaction gives up, and the
+// next one has locks that say of no timestamp that it may be moved on: readers wait for it. After sharedTries the fences are
+// locked as checks are, which excludes others for one commit, and needs no second read.
 
 // pushedTries is how many timestamps one transaction tries to commit at.
-const pushedTries = 50
+const pushedTries = 10
 
 // A gate lets a transaction's requests to commit through while its fences hold.
 type gate struct {
 	s      *Store
 	ctx    context.Context
 	fences []store.Check
+	still  bool // readers wait
 
 	mu     sync.Mutex
 	open   uint64 // the timestamp at which the fences hold
@@ -54,6 +56,9 @@ type gate struct {
 // intercept stands between the client and its connections.
 func (g *gate) intercept(next interceptor.RPCInterceptorFunc) interceptor.RPCInterceptorFunc {
 	return func(target string, req *tikvrpc.Request) (*tikvrpc.Response, error) {
+		if req.Type == tikvrpc.CmdPrewrite && g.still {
+			req.Prewrite().MinCommitTs = 0 // of which the servers do not move the lock on
+		}
 		if req.Type == tikvrpc.CmdCommit && !g.let(req.Commit().GetCommitVersion()) {
 			// As a server answers that does not find the locks: the client removes them.
 			return &tikvrpc.Response{Resp: &kvrpcpb.CommitResponse{Error: &kvrpcpb.KeyError{Retryable: "kixx: a fence does not hold"}}}, nil
@@ -69,13 +74,15 @@ func (g *gate) let(ts uint64) bool {
 	if g.err != nil {
 		return false
 	}
-	if ts != g.open && len(g.fences) > 0 {
+	if ts != g.open {
 		if g.tries++; g.tries > pushedTries {
 			g.err = &beatenError{}
 			return false
 		}
-		if g.err = g.s.compare(g.ctx, ts, g.fences); g.err != nil {
-			return false
+		if len(g.fences) > 0 {
+			if g.err = g.s.compare(g.ctx, ts, g.fences); g.err != nil {
+				return false
+			}
 		}
 		g.open = ts
 	}

@@ -161,10 +161,10 @@ func (a *attempts) wait(ctx context.Context, id [8]byte) error {
 	}
 }
 
-// pause waits a little, longer with every try, or until ctx ends.
+// pause waits a little, longer with the first tries, or until ctx ends. Who waits long between tries while others commit
+// without a pause is beaten for ever, so it is never long, and sometimes next to nothing.
 func pause(ctx context.Context, try int) error {
-	most := time.Millisecond << min(try, 6)
-	t := time.NewTimer(most/2 + rand.N(most/2))
+	t := time.NewTimer(rand.N(time.Millisecond << min(try, 4)))
 	defer t.Stop()
 	select {
 	case <-t.C:
