@@ -12,7 +12,7 @@ import (
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
 
-// The statements of a commit, sent together; the server runs them as one transaction. A statement that finds that a
+// The statements of a commit, sent together; the server runs them as one transaction (dialect.go). A statement that finds that a
 // condition does not hold fails, and with it the transaction: it casts a text to a number, so that the message has the
 // key in it. The server logs that as an error.
 //
@@ -134,6 +134,17 @@ func unknown(ctx context.Context, err error) error {
 	return &store.UnknownError{Err: fmt.Errorf("pgstore: commit: %w", err)}
 }
 
+// transaction appends the transaction of members.
+func (s *Store) transaction(batch *pgx.Batch, members []*member) {
+	if !s.dialect.explicit() {
+		s.statements(batch, members)
+		return
+	}
+	batch.Queue(beginCommitSQL)
+	s.statements(batch, members)
+	batch.Queue(endCommitSQL)
+}
+
 // statements appends the statements of the transaction of members.
 func (s *Store) statements(batch *pgx.Batch, members []*member) {
 	var (
@@ -226,7 +237,7 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		}
 	}
 	switch {
-	case len(keys) > 0 && len(gone) > 0 && !both:
+	case len(keys) > 0 && len(gone) > 0 && !both && s.dialect.together():
 		batch.Queue(putAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), gone)
 		return
 	case len(keys) > 0:

@@ -39,13 +39,17 @@ var codes = map[string]error{
 // The message says in the language of the server that the text is no number, and quotes the text.
 var conflictKey = regexp.MustCompile(conflictMark + `([0-9a-f]+)`)
 
-const invalidText = "22P02"
+const (
+	invalidText = "22P02"
+	// unknownCompletion is how CockroachDB says that it does not know itself whether a commit was applied.
+	unknownCompletion = "40003"
+)
 
 // answered reports whether err is the server's answer to what it was asked, so that nothing was applied. Errors of other
 // severities are the last thing that a backend says: one that is told to end can say so after it has committed.
 func answered(err error) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && pe.SeverityUnlocalized == "ERROR"
+	return errors.As(err, &pe) && pe.SeverityUnlocalized == "ERROR" && pe.Code != unknownCompletion
 }
 
 // explain says in the words of the contract what an error of the driver means, of a call in which nothing was applied.

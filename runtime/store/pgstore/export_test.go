@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,49 @@ func ParseURL(url string, o store.Options) (*pgxpool.Config, error) {
 	config, _, err := parseURL(url, o)
 	return config, err
 }
+
+// A Dialect is what kind of server there is.
+type Dialect = dialect
+
+// Dialects of servers.
+const (
+	Postgres  = postgres
+	Cockroach = cockroach
+	Yugabyte  = yugabyte
+)
+
+// DialectOf is the dialect of a server that sends parameters.
+func DialectOf(parameters map[string]string) dialect {
+	return dialectOf(func(name string) string { return parameters[name] })
+}
+
+// OpenAs is Open as if the server were of another dialect, with a tracer of its statements.
+func OpenAs(ctx context.Context, url string, d dialect, tracer pgx.QueryTracer) (*Store, error) {
+	config, asked, err := parseURL(url, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig.Tracer = tracer
+	return open(ctx, config, asked, store.Options{}, func(*pgx.Conn) dialect { return d })
+}
+
+// SentToCockroach are all statements that are sent to CockroachDB, in the order of their text.
+var SentToCockroach = func() []string {
+	list := []string{
+		createMap, createInfo, insertInfo, readInfo, identifySessionSQL, endSessionSQL, sessionSQL,
+		beginCommitSQL, endCommitSQL, rollbackSQL, beginSnapshotSQL, nothingSQL,
+	}
+	for sql := range Statements {
+		if sql != putAndDeleteSQL {
+			list = append(list, sql)
+		}
+	}
+	slices.Sort(list)
+	return list
+}()
+
+// Identify is the statement by which the server behind a connection is known, which is always the real one in tests.
+var Identify = identifySQL
 
 // Explain is what an error of the driver is told as.
 func Explain(err error) error { return new(Store).explain(context.Background(), "commit", err) }
@@ -58,6 +102,9 @@ func Sent(b *store.Batch) int {
 	new(Store).statements(&sent, []*member{{batch: b}})
 	return sent.Len()
 }
+
+// ConnectionsMade is how many connections for commits were made.
+func (s *Store) ConnectionsMade() int64 { return s.writes.Stat().NewConnsCount() }
 
 // Prune shortens the log.
 func (s *Store) Prune() error {

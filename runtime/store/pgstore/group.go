@@ -359,9 +359,13 @@ var errNotSent = errors.New("the connection had ended")
 func (s *Store) send(ctx context.Context, conn *pgxpool.Conn, group []*member) error {
 	server := backendOf(conn.Conn())
 	batch := new(pgx.Batch)
-	s.statements(batch, group)
+	s.transaction(batch, group)
 	sending, cancel := context.WithTimeout(ctx, commitTimeout)
 	err := conn.Conn().SendBatch(sending, batch).Close()
+	if err != nil && !conn.Conn().IsClosed() && conn.Conn().PgConn().TxStatus() != 'I' {
+		// The pool would close a connection whose transaction has failed; so it does if this fails.
+		conn.Conn().PgConn().Exec(sending, rollbackSQL).Close()
+	}
 	cancel()
 	conn.Release()
 	switch {

@@ -16,7 +16,19 @@
 // Connections must reach the server itself, or through a pooler that keeps one server connection for each of them: one
 // that hands them on after each transaction loses settings and prepared statements.
 //
-// Read schema.go for the tables, commit.go for the statements of a commit, and lost.go for what happens when a connection
+// # CockroachDB and YugabyteDB
+//
+// Both speak the protocol, and the store knows them by what they say when a connection is made. It was never run on either:
+// that CockroachDB's own parser takes every statement is tested, how the servers behave is not. Try yours with
+// [github.com/kixxgen/kixxgen/runtime/store/storetest] before you trust it.
+//
+//   - On CockroachDB commits are SERIALIZABLE, whether the URL asks for that or not, and a URL that asks for "read committed"
+//     is refused. So range checks are there.
+//   - On YugabyteDB a connection that ends before its commit was answered cannot be surely ended on the server, since each
+//     node sees its own alone. Its commit may be applied late; that is logged, and [store.Limits].Settles is false there.
+//   - watch=on is refused on both: the log of changes is read by numbers of transactions that they do not have.
+//
+// Read schema.go for the tables, dialect.go for what differs between servers, commit.go for the statements of a commit, and lost.go for what happens when a connection
 // ends before its commit was answered.
 package pgstore
 
@@ -27,6 +39,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
@@ -53,6 +66,7 @@ type Store struct {
 	calls     *pgxpool.Pool
 	writes    *pgxpool.Pool
 	snapshots *pgxpool.Pool
+	dialect   dialect
 	limits    store.Limits
 	made      made
 	log       *slog.Logger
@@ -82,6 +96,11 @@ func Open(ctx context.Context, url string, o store.Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: %w", err)
 	}
+	return open(ctx, config, asked, o, func(c *pgx.Conn) dialect { return backendOf(c).dialect })
+}
+
+// open is Open for a URL that was parsed. of says to what dialect the server behind a connection belongs.
+func open(ctx context.Context, config *pgxpool.Config, asked asked, o store.Options, of func(*pgx.Conn) dialect) (_ *Store, err error) {
 	s := &Store{log: o.Logger, limits: most, bell: newBell()}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -90,20 +109,27 @@ func Open(ctx context.Context, url string, o store.Options) (*Store, error) {
 	if s.calls, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("pgstore: %w", err)
 	}
-	if err := s.open(ctx, config, asked); err != nil {
+	if err := s.connect(ctx, config, asked, of); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// open does what needs the database.
-func (s *Store) open(ctx context.Context, config *pgxpool.Config, asked asked) (err error) {
+// connect does what needs the database.
+func (s *Store) connect(ctx context.Context, config *pgxpool.Config, asked asked, of func(*pgx.Conn) dialect) (err error) {
+	conn, err := s.calls.Acquire(ctx)
+	if err != nil {
+		return s.explain(ctx, "open", err)
+	}
+	s.dialect = of(conn.Conn())
+	conn.Release()
 	if s.made, err = s.prepareTables(ctx, asked); err != nil {
 		return err
 	}
 	s.limits.RangeChecks = s.made.isolation == serializable
 	s.limits.Watch = s.made.watch == on
+	s.limits.Settles = s.dialect != yugabyte
 	if s.snapshots, err = pgxpool.NewWithConfig(ctx, config.Copy()); err != nil {
 		return fmt.Errorf("pgstore: %w", err)
 	}

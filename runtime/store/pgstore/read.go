@@ -40,7 +40,7 @@ order by e.key desc`
 	forwardSQL   = `) as page on true order by page.key`
 	backwardSQL  = `) as page on true order by page.key desc`
 
-	beginSQL = `begin isolation level repeatable read read only`
+	nothingSQL = `select 1`
 )
 
 // beyond is a bound that is greater than every key.
@@ -138,8 +138,8 @@ func (s *Store) Snapshot(ctx context.Context, f func(store.SnapshotReader) error
 // has its snapshot from its first statement on, not from begin.
 func (s *Store) begin(ctx context.Context, conn *pgx.Conn) (store.Token, error) {
 	batch := new(pgx.Batch)
-	batch.Queue(beginSQL)
-	batch.Queue(pick(s.limits.Watch, "select 1", positionSQL))
+	batch.Queue(s.dialect.beginSnapshot())
+	batch.Queue(pick(s.limits.Watch, nothingSQL, positionSQL))
 	results := conn.SendBatch(ctx, batch)
 	_, err := results.Exec()
 	token := store.Token("")
@@ -172,7 +172,7 @@ func (r *reader) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if !r.conn.IsClosed() {
-		r.conn.PgConn().Exec(ctx, "rollback").Close()
+		r.conn.PgConn().Exec(ctx, rollbackSQL).Close()
 	}
 	r.release()
 }
@@ -186,7 +186,7 @@ func (r *reader) Get(ctx context.Context, keys ...[]byte) ([]store.Item, error) 
 	}
 	items, err := get(ctx, r.conn, keys)
 	if err != nil {
-		return nil, r.s.explain(ctx, "get", err)
+		return nil, r.explain(ctx, "get", err)
 	}
 	return items, nil
 }
@@ -200,9 +200,19 @@ func (r *reader) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 	}
 	items, err := page(ctx, r.conn, p)
 	if err != nil {
-		return nil, r.s.explain(ctx, "page", err)
+		return nil, r.explain(ctx, "page", err)
 	}
 	return items, nil
+}
+
+// explain is that of the store. A snapshot that the server has ended, in favour of the log that a standby follows or of a
+// commit, is one to be taken anew.
+func (r *reader) explain(ctx context.Context, what string, err error) error {
+	err = r.s.explain(ctx, what, err)
+	if errors.Is(err, errBeaten) {
+		return fmt.Errorf("%w: %w", err, store.ErrSnapshotTooOld)
+	}
+	return err
 }
 
 func get(ctx context.Context, q querier, keys [][]byte) ([]store.Item, error) {

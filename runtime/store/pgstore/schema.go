@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,20 +14,22 @@ import (
 // store.Version, never zero. kixx_info says what kind of store this is: a program that finds another format or another
 // isolation than it knows leaves the store alone. Isolation is a property of the whole store, since commits of one level
 // are not protected from those of another.
-//
-// The lock is there because "if not exists" of two sessions at once fails in one of them.
-const createTables = `
-select pg_advisory_xact_lock(7163384619347201);
+const (
+	createMap = `
 create table if not exists kixx_map (
 	key     bytea  primary key,
 	value   bytea  not null,
 	version bigint not null
-);
+)`
+	createInfo = `
 create table if not exists kixx_info (
 	name  text primary key,
 	value text not null
-);
-`
+)`
+)
+
+// lockTablesSQL is there because "if not exists" of two sessions at once fails in one of them.
+const lockTablesSQL = `select pg_advisory_xact_lock(7163384619347201)`
 
 // The first who comes says what the database is.
 const insertInfo = `insert into kixx_info values ('format', '1'), ('isolation', $1), ('watch', 'off') on conflict do nothing`
@@ -54,21 +57,13 @@ type made struct {
 // prepareTables makes the tables if they are not there, and refuses those of another kind than is asked for. It changes
 // nothing in a database that has them and is as it should be, so that the right to make tables is needed once.
 func (s *Store) prepareTables(ctx context.Context, a asked) (m made, err error) {
+	if err := s.dialect.check(a); err != nil {
+		return made{}, err
+	}
 	info, err := s.info(ctx)
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && pe.Code == undefinedTable {
-		isolation := a.isolation
-		if isolation == "" {
-			isolation = readCommitted
-		}
-		err = pgx.BeginFunc(ctx, s.calls, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, createTables, pgx.QueryExecModeSimpleProtocol); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, insertInfo, isolation)
-			return err
-		})
-		if err == nil {
+	if errors.As(err, &pe) && pe.Code == undefinedTable || err == nil && len(info) == 0 && s.dialect != postgres {
+		if err = s.createTables(ctx, cmp.Or(a.isolation, s.dialect.isolation())); err == nil {
 			info, err = s.info(ctx)
 		}
 	}
@@ -84,6 +79,8 @@ func (s *Store) prepareTables(ctx context.Context, a asked) (m made, err error) 
 	switch {
 	case info["format"] != "1", m.isolation != readCommitted && m.isolation != serializable, m.watch != on && m.watch != off:
 		return made{}, fmt.Errorf("pgstore: the database holds a store of format %q with isolation %q and watch %q, which this version does not know", info["format"], m.isolation, m.watch)
+	case s.dialect == cockroach && m.isolation != serializable:
+		return made{}, fmt.Errorf("pgstore: the database was made with isolation %q, and is on CockroachDB, where it would be another; copy the data to a new database", m.isolation)
 	case a.isolation != "" && a.isolation != m.isolation:
 		return made{}, fmt.Errorf("pgstore: the URL asks for isolation=%s, and the database was made with %q; commits of one level are not protected from those of another, so copy the data to a new database, or leave the parameter out", a.isolation, m.isolation)
 	case a.watch == off && m.watch == on:

@@ -31,8 +31,7 @@ import (
 // after it.
 //
 // A commit that checks that a key is absent puts it and deletes it again: a pair that nobody else makes, and that is left out.
-const createLog = `
-select pg_advisory_xact_lock(7163384619347201);
+const createLog = lockTablesSQL + `;
 create table if not exists kixx_log (
 	seq      bigint      generated always as identity primary key,
 	xid      xid8        not null default pg_current_xact_id(),
