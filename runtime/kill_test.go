@@ -61,7 +61,7 @@ func killed(t *testing.T, n int, during func(t testing.TB, sim *simfs.FS, arm fu
 		t.Fatal(err)
 	}
 	kills := 0
-	every := count(17, 1, 1)
+	every := count(17, 2, 1)
 	during(t, sim, func() {
 		sim.Before(func(op simfs.Op) {
 			if op.Kind == "read" || op.N%every != 0 {
@@ -77,7 +77,7 @@ func killed(t *testing.T, n int, during func(t testing.TB, sim *simfs.FS, arm fu
 		})
 	})
 	t.Logf("%d kills, %d documents", kills, n)
-	if least := count(6, 200, 200); kills < least {
+	if least := count(6, 100, 200); kills < least {
 		t.Errorf("only %d kills, want %d", kills, least)
 	}
 }

@@ -178,7 +178,7 @@ func TestDocumentsAreLinearizable(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			db := p.make(t).DB(t)
 			lists := must[*kinds.ListRepo](t)(kinds.NewListRepo(t.Context(), db))
-			goal := count(20_000, 500_000, 5_000_000)
+			goal := count(20_000, 300_000, 5_000_000)
 			n, codes := 0, map[string]int{}
 			for round := 0; n < goal; round++ {
 				history := callMany(t.Context(), lists, round, 50)

@@ -18,7 +18,7 @@ import (
 // A load is cut off by power cuts, at any operation of the file system, and run again from its beginning, until it is
 // through. After each cut what was told to be in is in, as the first of the documents, with all its index entries.
 func TestLoadGoesOnAfterPowerCuts(t *testing.T) {
-	goal := count(20, 200, 5_000)
+	goal := count(20, 80, 5_000)
 	cuts, rounds := 0, 0
 	for cuts < goal {
 		rng := rand.New(rand.NewPCG(uint64(rounds), 1))

@@ -350,7 +350,7 @@ func runs() int {
 	case os.Getenv("KIXX_LONG") != "":
 		return 500_000
 	case os.Getenv("KIXX_CI") != "":
-		return 20_000
+		return 8_000
 	}
 	return 2_000
 }

@@ -379,7 +379,7 @@ func testRepositoryEqualsAMap(t *testing.T, place func(t testing.TB) Place) {
 	for ops < goal && !t.Failed() {
 		rapid.Check(t, func(rt *rapid.T) {
 			m := &machine{p: place(t), want: make(map[string]*kinds.Item), ops: &ops}
-			goal = m.p.less(Count(1_500, 25_000, 500_000))
+			goal = m.p.less(Count(1_500, 12_000, 500_000))
 			m.open(rt, t)
 			defer func() { m.db.Close() }()
 			rt.Repeat(map[string]func(*rapid.T){

@@ -363,7 +363,7 @@ func (m *softMachine) view(t *rapid.T) {
 }
 
 func testSoftRepositoryEqualsAMap(t *testing.T, p Place) {
-	goal := p.less(Count(500, 15_000, 500_000))
+	goal := p.less(Count(500, 6_000, 500_000))
 	ops := 0
 	if p.Slow > 1 {
 		Must[any](t)(nil, flag.Set("rapid.checks", "20"))

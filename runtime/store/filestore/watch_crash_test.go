@@ -17,7 +17,7 @@ import (
 // commits. A watcher that goes on from its last token, or from an older one as if it had not come to note the later ones,
 // ends with the store's picture; over clean closes it is never told to resync.
 func TestWatcherSurvivesPowerCuts(t *testing.T) {
-	every := size(7, 1, 1)
+	every := size(7, 3, 1)
 	for _, mode := range []store.DurabilityMode{store.Sync, store.Periodic, store.NoSync} {
 		rng := rand.New(rand.NewPCG(uint64(mode), 30))
 		sim := simfs.New()
