@@ -85,6 +85,14 @@ limit 1`
 	putAndDeleteSQL = `
 with gone as (delete from kixx_map where key = any ($6::bytea[])),` + putRestSQL
 
+	// changeSQL does all of it without looking: what must be absent is inserted, and a key that is there after all is an
+	// error of the primary key. It is a third faster than the others, which CockroachDB needs, and who puts JSON.
+	changeSQL = `
+with gone as (delete from kixx_map where key = any ($7::bytea[])),
+added as (insert into kixx_map (key, value, version) select * from unnest($4::bytea[], $5::bytea[], $6::bigint[]))
+insert into kixx_map (key, value, version) select * from unnest($1::bytea[], $2::bytea[], $3::bigint[])
+on conflict (key) do update set value = excluded.value, version = excluded.version`
+
 	deleteSQL = `delete from kixx_map where key = any ($1::bytea[])`
 )
 
@@ -237,6 +245,10 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		}
 	}
 	switch {
+	case len(keys)+len(gone) > 0 && !both && s.dialect.together():
+		a, b := split(keys, values, puts, absent)
+		batch.Queue(changeSQL, a.keys, a.values, a.versions, b.keys, b.values, b.versions, notNil(gone))
+		return
 	case len(keys) > 0 && len(gone) > 0 && !both && s.dialect.together():
 		batch.Queue(putAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), gone)
 		return
@@ -292,4 +304,29 @@ func runsOf(locks []lock) (runs []run) {
 		last.keys = append(last.keys, l.key)
 	}
 	return runs
+}
+
+// rows are what is put.
+type rows struct {
+	keys, values [][]byte
+	versions     []int64
+}
+
+// split returns what is put whatever is there, and what is put where nothing is, both in the order of their keys.
+func split(keys, values [][]byte, versions []int64, absent [][]byte) (any, none rows) {
+	order := make([]int, len(keys))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return bytes.Compare(keys[i], keys[j]) })
+	slices.SortFunc(absent, bytes.Compare)
+	any, none = rows{[][]byte{}, [][]byte{}, []int64{}}, rows{[][]byte{}, [][]byte{}, []int64{}}
+	for _, i := range order {
+		to := &any
+		if _, found := slices.BinarySearchFunc(absent, keys[i], bytes.Compare); found {
+			to = &none
+		}
+		to.keys, to.values, to.versions = append(to.keys, keys[i]), append(to.values, values[i]), append(to.versions, versions[i])
+	}
+	return any, none
 }

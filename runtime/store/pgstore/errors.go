@@ -39,8 +39,12 @@ var codes = map[string]error{
 // The message says in the language of the server that the text is no number, and quotes the text.
 var conflictKey = regexp.MustCompile(conflictMark + `([0-9a-f]+)`)
 
+// The detail says, in the language of the server, "Key (key)=(\x6b) already exists."
+var violatedKey = regexp.MustCompile(`\(\\x([0-9a-f]+)\)`)
+
 const (
-	invalidText = "22P02"
+	invalidText     = "22P02"
+	uniqueViolation = "23505"
 	// unknownCompletion is how CockroachDB says that it does not know itself whether a commit was applied.
 	unknownCompletion = "40003"
 )
@@ -61,6 +65,13 @@ func (s *Store) explain(ctx context.Context, what string, err error) error {
 			key, err := hex.DecodeString(m[1])
 			if err != nil {
 				key = nil // a message that was cut
+			}
+			return &store.ConflictError{Key: key}
+		}
+		if pe.Code == uniqueViolation && pe.TableName == "kixx_map" {
+			var key []byte // nil in what was cut, or is not told
+			if m := violatedKey.FindStringSubmatch(pe.Detail); m != nil {
+				key, _ = hex.DecodeString(m[1])
 			}
 			return &store.ConflictError{Key: key}
 		}

@@ -138,3 +138,24 @@ func ReadToken(t store.Token) (store.Token, bool) {
 	p, ok := parseToken(t)
 	return p.token(), ok
 }
+
+// GoTogether reports whether two batches may be one transaction.
+func GoTogether(a, b *store.Batch) bool {
+	var fp footprint
+	fp.add(a)
+	return fp.takes(b)
+}
+
+// Waiting returns how many commits wait to be sent.
+func (s *Store) Waiting() int {
+	s.commits.mu.Lock()
+	defer s.commits.mu.Unlock()
+	return len(s.commits.list)
+}
+
+// Lanes returns how many transactions are under way.
+func (s *Store) Lanes() int {
+	s.commits.mu.Lock()
+	defer s.commits.mu.Unlock()
+	return s.commits.lanes
+}
