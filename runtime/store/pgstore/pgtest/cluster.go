@@ -82,7 +82,7 @@ func (c *Cluster) URL() string {
 // Failover makes the standby that has received most the primary, after the primary has gone, and has the others follow
 // it. It returns the old one, which stays away.
 func (c *Cluster) Failover() (old *Server, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*startTimeout)
 	defer cancel()
 	best, received := -1, ""
 	for i, s := range c.Standbys {
