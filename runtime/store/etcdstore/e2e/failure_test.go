@@ -48,7 +48,7 @@ func TestFailingServersLoseNothing(t *testing.T) {
 			{Name: "the leader is killed", Gap: gap, Do: to(c.Kill, 0)},
 			{Name: "the leader comes back", Gap: gap, Do: back},
 			{Name: "two of three are killed", Outage: true, Do: to(func(i int) error { return errors.Join(c.Kill(i), c.Kill((i+1)%3)) }, 0)},
-			{Name: "the two come back", Gap: 2 * gap, Do: func() error { return errors.Join(c.Restart((victim+1)%3), back()) }},
+			{Name: "the two come back", Gap: 6 * gap, Do: func() error { return errors.Join(c.Restart((victim+1)%3), back()) }},
 			{Name: "the leader stands still", Gap: gap, Do: to(c.Pause, 0)},
 			{Name: "the leader goes on", Gap: gap, Do: func() error { return c.Resume(victim) }},
 			{Name: "all connections end", Gap: gap, Do: func() error {

@@ -31,7 +31,7 @@ import (
 )
 
 // startTimeout is how long a cluster may take until it answers.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 var (
 	once    sync.Once
