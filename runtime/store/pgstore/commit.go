@@ -66,7 +66,10 @@ where (select version from held) is distinct from $4 or (select version from sha
 	on conflict (key) do update set value = excluded.value, version = excluded.version
 	where old.key <> all ($4::bytea[])
 	returning key
-)
+)` + refuseSQL
+
+	// refuseSQL follows what puts, and finds what should be absent and was not.
+	refuseSQL = `
 select ('` + conflictMark + `' || encode(absent.key, 'hex'))::integer
 from unnest($4::bytea[]) as absent (key)
 where (select count(*) from put) < $5 and not exists (select from put where put.key = absent.key)
@@ -156,12 +159,17 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		puts         []int64
 		gone         [][]byte // what is deleted
 		both         bool     // there are keys that are put and deleted
+		docs         documents
 	)
+	derive := s.deriver()
 	put := func(key, value []byte, m *member) {
 		if value == nil {
 			value = []byte{} // nil would be null
 		}
 		keys, values, puts = append(keys, key), append(values, value), append(puts, int64(m.version))
+		if derive != nil {
+			docs.add(derive, key, value)
+		}
 	}
 	condition := func(c store.Check, shared bool, m *member) {
 		if c.Version == store.Absent {
@@ -237,6 +245,11 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		}
 	}
 	switch {
+	case docs.some && len(gone) > 0 && !both:
+		batch.Queue(putJSONAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), docs.namespaces, docs.entities, docs.docs, gone)
+		return
+	case docs.some:
+		batch.Queue(putJSONSQL, keys, values, puts, notNil(absent), len(keys), docs.namespaces, docs.entities, docs.docs)
 	case len(keys) > 0 && len(gone) > 0 && !both && s.dialect.together():
 		batch.Queue(putAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), gone)
 		return
