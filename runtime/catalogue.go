@@ -97,6 +97,7 @@ type registration struct {
 	foreign bool          // the record has indexes that this schema does not keep, and that are not stale yet
 
 	upcasters sync.Map // by the number of a schema, the *upcaster of its documents
+	shapes    sync.Map // by the same, the *storedtype.Type of a document; only for a [store.Deriver]
 }
 
 type indexNumber struct {

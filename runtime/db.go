@@ -57,6 +57,8 @@ type core struct {
 
 	catalogueMu sync.RWMutex
 	catalogued  map[string]*collection // by the key of the record
+
+	derived sync.Map // by the start of the keys of its documents, the *collection; only for a [store.Deriver]
 }
 
 // Open opens the database that url names:
@@ -115,6 +117,9 @@ func openStore(ctx context.Context, st store.Store, name string, o options) (*DB
 	}
 	c.cachedFunc = c.lookup
 	c.unhook = st.OnPublish(c.published)
+	if d, ok := st.(store.Deriver); ok {
+		d.Derive(c.derive)
+	}
 	db, err := c.namespace(ctx, o.namespace)
 	if err != nil {
 		c.endLife()

@@ -11,7 +11,7 @@ import (
 // describeCommand is kixxgen describe [packages].
 type describeCommand struct {
 	selection
-	Format string `help:"table, json, mermaid (a diagram that GitHub draws) or sql; table unless it is given." placeholder:"FORMAT" enum:"auto,table,json,mermaid,sql" default:"auto"`
+	Format string `help:"table, json, mermaid (a diagram that GitHub draws), sql or views; table unless it is given." placeholder:"FORMAT" enum:"auto,table,json,mermaid,sql,views" default:"auto"`
 	SQL    bool   `name:"sql" help:"The same as --format sql: tables and indexes as a person would make them in PostgreSQL."`
 }
 
@@ -24,6 +24,11 @@ generated files need not be there.
     kixxgen describe
     kixxgen describe ./... --format mermaid
     kixxgen describe ./inventory --sql
+
+With --format views it is SQL again: views with typed columns over the documents of a store in PostgreSQL that was opened
+with json=on, for people and programs that read with SQL.
+
+    kixxgen describe ./... --format views | psql "$DATABASE_URL"
 
 kixxgen --docs README.md keeps the diagram in a file.`
 }
@@ -50,6 +55,8 @@ func (c *describeCommand) Run(env environment) error {
 			return d.Mermaid(w)
 		case "sql":
 			return d.SQL(w)
+		case "views":
+			return d.SQLViews(w)
 		}
 		return d.Table(w)
 	})

@@ -275,7 +275,9 @@
 // no entry there would not be found.
 //
 // With --format mermaid it is a diagram, which GitHub draws from Markdown. With --sql it is what a person would write in its
-// place for PostgreSQL, with comments for what SQL cannot say. With --format json it is for programs:
+// place for PostgreSQL, with comments for what SQL cannot say. With --format views it is SQL for a store in PostgreSQL that was
+// opened with json=on in its URL: a view of each entity, with a column of its own type for each field, for programs that read
+// SQL. With --format json it is for programs:
 //
 //	{"kixxDescription": 1, "entities": [
 //	  {"name": "Item", "package": "example.com/shop/inventory", "stored": "item",

@@ -20,6 +20,16 @@ type PageVersioner interface {
 	PageAndVersion(ctx context.Context, p Page, key []byte) (items []Item, version Version, err error)
 }
 
+// A Deriver is a [Store] that keeps, beside the value of a document, what other programs can read of it. The store alone
+// knows no documents: kixx tells it what to keep.
+type Deriver interface {
+	// Derive is called once, before the first commit. f returns the namespace and the entity of the document that a commit
+	// puts at key, and the document as JSON, nil if it cannot be written so; ok is false for what is no document, or one of
+	// an entity that nobody has registered. f does no I/O, may be called by several goroutines at once, and keeps neither
+	// argument. The JSON is for reading: numbers, texts, bytes and times are as PostgreSQL reads them.
+	Derive(f func(key, value []byte) (namespace, entity string, json []byte, ok bool))
+}
+
 // A HealthReporter is a [Store] that can say whether it works without being tried. Of other stores kixx reads a key.
 type HealthReporter interface {
 	// Health returns nil if reads and writes work, as far as is known. Else the error says what does not: [ErrClosed],

@@ -18,6 +18,9 @@ func TestFailuresOfAClusterLoseNothing(t *testing.T) {
 	if given := pgtest.Given(); given != "" {
 		t.Skip("the server is given, and may not be stopped")
 	}
+	if small() {
+		t.Skip("half a minute of failures; set KIXX_CI=1")
+	}
 	c, err := pgtest.StartCluster(2)
 	if err != nil {
 		pgtest.Skip(t, err)

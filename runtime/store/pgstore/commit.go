@@ -66,7 +66,10 @@ where (select version from held) is distinct from $4 or (select version from sha
 	on conflict (key) do update set value = excluded.value, version = excluded.version
 	where old.key <> all ($4::bytea[])
 	returning key
-)
+)` + refuseSQL
+
+	// refuseSQL follows what puts, and finds what should be absent and was not.
+	refuseSQL = `
 select ('` + conflictMark + `' || encode(absent.key, 'hex'))::integer
 from unnest($4::bytea[]) as absent (key)
 where (select count(*) from put) < $5 and not exists (select from put where put.key = absent.key)
@@ -81,12 +84,8 @@ full join unnest($3::bytea[], $4::bigint[]) as want (key, version) on have.key =
 where have.version is distinct from want.version
 limit 1`
 
-	// putAndDeleteSQL does both, where no key is put and deleted.
-	putAndDeleteSQL = `
-with gone as (delete from kixx_map where key = any ($6::bytea[])),` + putRestSQL
-
-	// changeSQL does all of it without looking: what must be absent is inserted, and a key that is there after all is an
-	// error of the primary key. It is a third faster than the others, which CockroachDB needs, and who puts JSON.
+	// changeSQL puts and deletes, where no key is put and deleted. What must be absent is inserted, and if it is there
+	// after all, that is an error of the primary key.
 	changeSQL = `
 with gone as (delete from kixx_map where key = any ($7::bytea[])),
 added as (insert into kixx_map (key, value, version) select * from unnest($4::bytea[], $5::bytea[], $6::bigint[]))
@@ -164,12 +163,17 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		puts         []int64
 		gone         [][]byte // what is deleted
 		both         bool     // there are keys that are put and deleted
+		docs         documents
 	)
+	derive := s.deriver()
 	put := func(key, value []byte, m *member) {
 		if value == nil {
 			value = []byte{} // nil would be null
 		}
 		keys, values, puts = append(keys, key), append(values, value), append(puts, int64(m.version))
+		if derive != nil {
+			docs.add(derive, key, value)
+		}
 	}
 	condition := func(c store.Check, shared bool, m *member) {
 		if c.Version == store.Absent {
@@ -245,12 +249,14 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		}
 	}
 	switch {
-	case len(keys)+len(gone) > 0 && !both && s.dialect.together():
-		a, b := split(keys, values, puts, absent)
-		batch.Queue(changeSQL, a.keys, a.values, a.versions, b.keys, b.values, b.versions, notNil(gone))
+	case docs.some && len(gone) > 0 && !both:
+		batch.Queue(putJSONAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), docs.namespaces, docs.entities, docs.docs, gone)
 		return
-	case len(keys) > 0 && len(gone) > 0 && !both && s.dialect.together():
-		batch.Queue(putAndDeleteSQL, keys, values, puts, notNil(absent), len(keys), gone)
+	case docs.some:
+		batch.Queue(putJSONSQL, keys, values, puts, notNil(absent), len(keys), docs.namespaces, docs.entities, docs.docs)
+	case len(keys)+len(gone) > 0 && !both && s.dialect.together():
+		whatever, none := split(keys, values, puts, absent)
+		batch.Queue(changeSQL, whatever.keys, whatever.values, whatever.versions, none.keys, none.values, none.versions, notNil(gone))
 		return
 	case len(keys) > 0:
 		batch.Queue(putSQL, keys, values, puts, notNil(absent), len(keys))
@@ -313,20 +319,20 @@ type rows struct {
 }
 
 // split returns what is put whatever is there, and what is put where nothing is, both in the order of their keys.
-func split(keys, values [][]byte, versions []int64, absent [][]byte) (any, none rows) {
+func split(keys, values [][]byte, versions []int64, absent [][]byte) (whatever, none rows) {
 	order := make([]int, len(keys))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int { return bytes.Compare(keys[i], keys[j]) })
 	slices.SortFunc(absent, bytes.Compare)
-	any, none = rows{[][]byte{}, [][]byte{}, []int64{}}, rows{[][]byte{}, [][]byte{}, []int64{}}
+	whatever, none = rows{[][]byte{}, [][]byte{}, []int64{}}, rows{[][]byte{}, [][]byte{}, []int64{}}
 	for _, i := range order {
-		to := &any
+		to := &whatever
 		if _, found := slices.BinarySearchFunc(absent, keys[i], bytes.Compare); found {
 			to = &none
 		}
 		to.keys, to.values, to.versions = append(to.keys, keys[i]), append(to.values, values[i]), append(to.versions, versions[i])
 	}
-	return any, none
+	return whatever, none
 }

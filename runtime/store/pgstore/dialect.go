@@ -44,6 +44,8 @@ func (d dialect) check(a asked) error {
 	switch {
 	case d != postgres && a.watch == on:
 		return fmt.Errorf("pgstore: the URL asks for watch=on, and %v has no numbers of transactions by which a log could be read without gaps; leave the parameter out", d)
+	case d != postgres && a.json == on:
+		return fmt.Errorf("pgstore: the URL asks for json=on, which needs a function in PL/pgSQL that outlives errors, and was not tried on %v; leave the parameter out", d)
 	case d == cockroach && a.isolation == readCommitted:
 		return errors.New("pgstore: the URL asks for isolation=read committed, and on CockroachDB all commits are serializable; leave the parameter out")
 	}

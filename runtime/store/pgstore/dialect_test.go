@@ -93,6 +93,7 @@ func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 // The way in which CockroachDB is spoken to keeps the contract, on PostgreSQL. Nothing is sent that is not on the list
 // which its parser is given.
 func TestContractAsCockroachDB(t *testing.T) {
+	quick := small()
 	if os.Getenv("KIXX_LONG") == "" {
 		t.Setenv("KIXX_CI", "")
 	}
@@ -107,14 +108,16 @@ func TestContractAsCockroachDB(t *testing.T) {
 		urls[s] = url
 		return s
 	}
-	storetest.Run(t, func(t *testing.T) store.Store { return at(t, pgtest.New(t)) }, storetest.Options{
-		Reopen: func(t *testing.T, s store.Store) store.Store {
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return at(t, urls[s])
-		},
-	})
+	if !quick {
+		storetest.Run(t, func(t *testing.T) store.Store { return at(t, pgtest.New(t)) }, storetest.Options{
+			Reopen: func(t *testing.T, s store.Store) store.Store {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return at(t, urls[s])
+			},
+		})
+	}
 	s := at(t, pgtest.New(t)).(*pgstore.Store)
 	if l := s.Limits(); !l.RangeChecks || l.Watch {
 		t.Errorf("the limits are %+v, want range checks and no watch", l)

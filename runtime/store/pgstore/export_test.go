@@ -50,7 +50,7 @@ var SentToCockroach = func() []string {
 		beginCommitSQL, endCommitSQL, rollbackSQL, beginSnapshotSQL, nothingSQL,
 	}
 	for sql := range Statements {
-		if sql != putAndDeleteSQL {
+		if sql != changeSQL {
 			list = append(list, sql)
 		}
 	}
@@ -91,7 +91,7 @@ var statementsOfOne = map[string]string{
 	compareSQL:        `array['k', 'l']::bytea[], array[1, 2]`,
 	putSQL:            `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2`,
 	lockAndCompareSQL: `array['k']::bytea[], array['l', 'm']::bytea[], array['k', 'l']::bytea[], array[1, 2]`,
-	putAndDeleteSQL:   `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2, array['m', 'n']::bytea[]`,
+	changeSQL:         `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['m']::bytea[], array['1']::bytea[], array[7], array['n']::bytea[]`,
 	rangeSQL:          `'a', 'z', array['k', 'l']::bytea[], array[1, 2]`,
 	deleteSQL:         `array['k', 'l']::bytea[]`,
 }

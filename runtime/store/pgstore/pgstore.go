@@ -26,7 +26,8 @@
 //     is refused. So range checks are there.
 //   - On YugabyteDB a connection that ends before its commit was answered cannot be surely ended on the server, since each
 //     node sees its own alone. Its commit may be applied late; that is logged, and [store.Limits].Settles is false there.
-//   - watch=on is refused on both: the log of changes is read by numbers of transactions that they do not have.
+//   - watch=on is refused on both: the log of changes is read by numbers of transactions that they do not have. So is
+//     json=on: it needs a function in PL/pgSQL that outlives errors.
 //
 // Read schema.go for the tables, dialect.go for what differs between servers, commit.go for the statements of a commit, and lost.go for what happens when a connection
 // ends before its commit was answered.
@@ -71,6 +72,7 @@ type Store struct {
 	made      made
 	log       *slog.Logger
 	closed    atomic.Bool
+	derive    atomic.Pointer[derive]
 	commits   queue
 	lost      lost
 	bell      *bell
@@ -82,12 +84,16 @@ type Store struct {
 // sslmode=verify-full, to know the server by its certificate too, or sslmode=disable. Parameters that would weaken the
 // store without a word are refused.
 //
-// Two parameters are about the store. Both are properties of the database, kept in it:
+// Three parameters are about the store. All are properties of the database, kept in it:
 //
 //   - isolation=serializable, when the store is made, has the server run commits in SERIALIZABLE, and transactions that
 //     went over ranges are possible ([store.Limits].RangeChecks). Commits cost more, and are tried again more often.
 //   - watch=on makes a log of changes, which Watch reads. Commits write twice as much. It can be asked for at any time;
 //     processes that opened the store before write the log as well, but cannot watch.
+//   - json=on keeps documents as JSON too, for SQL to read in the view kixx_documents; "kixxgen describe --format views" makes
+//     views with typed columns of it. Commits write the document twice. It can be asked for at any time. Documents that
+//     were there before are not in the view until they are written again, or [Store.FillJSON] is called; those that a process
+//     writes that had opened the store before have null in it, never an older document.
 //
 // Of the options Logger and Durability are used: Periodic and NoSync both stand for synchronous_commit=off, with which a
 // crash of the server may lose the last moments; a synchronous_commit in the URL wins.

@@ -51,6 +51,7 @@ const (
 type made struct {
 	isolation string
 	watch     string
+	json      string
 	history   string // names the store, for the notifications of its commits; only with watch
 }
 
@@ -72,19 +73,26 @@ func (s *Store) prepareTables(ctx context.Context, a asked) (m made, err error) 
 			info, err = s.info(ctx)
 		}
 	}
+	if err == nil && info["json"] != on && a.json == on {
+		if err = s.createJSON(ctx); err == nil {
+			info, err = s.info(ctx)
+		}
+	}
 	if err != nil {
 		return made{}, s.explain(ctx, "open", err)
 	}
-	m = made{isolation: info["isolation"], watch: info["watch"], history: info["history"]}
+	m = made{isolation: info["isolation"], watch: info["watch"], json: cmp.Or(info["json"], off), history: info["history"]}
 	switch {
-	case info["format"] != "1", m.isolation != readCommitted && m.isolation != serializable, m.watch != on && m.watch != off:
-		return made{}, fmt.Errorf("pgstore: the database holds a store of format %q with isolation %q and watch %q, which this version does not know", info["format"], m.isolation, m.watch)
+	case info["format"] != "1", m.isolation != readCommitted && m.isolation != serializable, m.watch != on && m.watch != off, m.json != on && m.json != off:
+		return made{}, fmt.Errorf("pgstore: the database holds a store of format %q with isolation %q, watch %q and json %q, which this version does not know", info["format"], m.isolation, m.watch, m.json)
 	case s.dialect == cockroach && m.isolation != serializable:
 		return made{}, fmt.Errorf("pgstore: the database was made with isolation %q, and is on CockroachDB, where it would be another; copy the data to a new database", m.isolation)
 	case a.isolation != "" && a.isolation != m.isolation:
 		return made{}, fmt.Errorf("pgstore: the URL asks for isolation=%s, and the database was made with %q; commits of one level are not protected from those of another, so copy the data to a new database, or leave the parameter out", a.isolation, m.isolation)
 	case a.watch == off && m.watch == on:
 		return made{}, errors.New("pgstore: the URL asks for watch=off, and the database keeps a log of changes, on which others may rely; leave the parameter out")
+	case a.json == off && m.json == on:
+		return made{}, errors.New("pgstore: the URL asks for json=off, and the database keeps documents as JSON, on which others may rely; leave the parameter out")
 	}
 	return m, nil
 }

@@ -47,12 +47,14 @@ var own = map[string]string{
 type asked struct {
 	isolation string // serializable, "read committed"
 	watch     string // on, off
+	json      string // on, off
 }
 
 // ours are the parameters of a URL that are about the store, with the values they can have.
 var ours = map[string][]string{
 	"isolation": {readCommitted, serializable},
 	"watch":     {on, off},
+	"json":      {on, off},
 }
 
 // parseURL returns the configuration that a URL asks for. No error has anything secret in it: those of net/url and of the
@@ -89,7 +91,7 @@ func parse(s string, o store.Options, a *asked) (*pgxpool.Config, error) {
 			return nil, fmt.Errorf("the parameter %s is one of %s", name, strings.Join(values, ", "))
 		}
 	}
-	a.isolation, a.watch = q.Get("isolation"), q.Get("watch")
+	a.isolation, a.watch, a.json = q.Get("isolation"), q.Get("watch"), q.Get("json")
 	options := strings.ReplaceAll(strings.ToLower(q.Get("options")), "-", "_")
 	for name := range own {
 		if strings.Contains(options, name) {
@@ -102,7 +104,7 @@ func parse(s string, o store.Options, a *asked) (*pgxpool.Config, error) {
 	for name := range ours {
 		q.Del(name)
 	}
-	if encoded := q.Encode(); a.isolation+a.watch != "" {
+	if encoded := q.Encode(); a.isolation+a.watch+a.json != "" {
 		before, _, _ := strings.Cut(s, "?")
 		s = before + "?" + encoded
 	}

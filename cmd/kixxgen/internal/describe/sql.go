@@ -5,7 +5,6 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -17,7 +16,8 @@ import (
 func (d *Description) SQL(w io.Writer) error {
 	s := sqler{names: map[string]bool{}}
 	s.line("-- What the entities would be in PostgreSQL. Texts are in the order of their bytes, as with COLLATE \"C\"; times have")
-	s.line("-- nanoseconds, and those of timestamptz end with microseconds.")
+	s.line("-- nanoseconds, and those of timestamptz end with microseconds. Views over the documents that a store in PostgreSQL has")
+	s.line("-- are another thing: kixxgen describe --format views.")
 	for _, e := range d.Entities {
 		s.entity(e)
 	}
@@ -28,6 +28,8 @@ func (d *Description) SQL(w io.Writer) error {
 type sqler struct {
 	b     strings.Builder
 	names map[string]bool // of tables and indexes
+
+	columnNames map[string]string // of the entity at hand, by the stored names of its fields
 }
 
 func (s *sqler) line(format string, args ...any) {
@@ -36,11 +38,21 @@ func (s *sqler) line(format string, args ...any) {
 
 // name returns a name for a table or an index that no other one has.
 func (s *sqler) name(name string) string {
+	name = cutName(name)
 	for n, first := 2, name; s.names[name]; n++ {
-		name = first + "_" + strconv.Itoa(n)
+		name = numbered(first, n)
 	}
 	s.names[name] = true
 	return quoted(name)
+}
+
+// nameColumns gives each field of e a name that no other column of it has. Some names are longer than PostgreSQL keeps.
+func (s *sqler) nameColumns(e *Entity) {
+	columns := sqler{names: map[string]bool{"_rev": true}}
+	s.columnNames = make(map[string]string)
+	for _, f := range e.Fields {
+		s.columnNames[f.Stored] = columns.name(f.Stored)
+	}
 }
 
 // entity writes the table of e, its indexes, and what it has beside them.
@@ -50,6 +62,7 @@ func (s *sqler) entity(e *Entity) {
 		stored = snake(e.Package[strings.LastIndexByte(e.Package, '/')+1:]) + "_" + stored
 	}
 	table := s.name(stored)
+	s.nameColumns(e)
 	s.line("\n-- %s of %s", e.Name, e.Package)
 	for _, hook := range e.Hooks {
 		s.line("-- %s of %s runs %s.", hook, e.Name, map[string]string{
@@ -69,7 +82,7 @@ func (s *sqler) entity(e *Entity) {
 	}
 	var keys []string
 	for _, k := range e.Key.Fields {
-		keys = append(keys, quoted(k.Stored))
+		keys = append(keys, s.columnNames[k.Stored])
 	}
 	lines, comments = append(lines, "PRIMARY KEY ("+strings.Join(keys, ", ")+")"), append(comments, "")
 	s.line("CREATE TABLE %s (", table)
@@ -111,7 +124,7 @@ func (s *sqler) column(e *Entity, f *Field) (line, comment string) {
 	if nullable {
 		t = t.Elem
 	}
-	line = quoted(f.Stored) + " " + sqlType(t)
+	line = s.columnNames[f.Stored] + " " + sqlType(t)
 	switch t.Kind {
 	case templates.Slice, templates.Map, templates.Bytes, templates.Raw, templates.Any:
 	default:
@@ -132,10 +145,10 @@ func (s *sqler) column(e *Entity, f *Field) (line, comment string) {
 		}
 	}
 	if t.Kind == templates.Uint {
-		line += " CHECK (" + quoted(f.Stored) + " >= 0)"
+		line += " CHECK (" + s.columnNames[f.Stored] + " >= 0)"
 	}
 	if t.Kind == templates.String && len(e.Key.Fields) == 1 && e.Key.Fields[0].Name == f.Name {
-		line += " CHECK (" + quoted(f.Stored) + " <> '')"
+		line += " CHECK (" + s.columnNames[f.Stored] + " <> '')"
 	}
 	notes := e.roles(f)
 	notes = slices.DeleteFunc(notes, func(note string) bool { return strings.HasPrefix(note, "key") && !strings.Contains(note, "made") })
@@ -160,7 +173,7 @@ func (s *sqler) index(e *Entity, stored, table string, keys []string, ix *Index)
 	var columns, where, names []string
 	each := false
 	for _, f := range ix.Fields {
-		column := quoted(f.Stored)
+		column := s.columnNames[f.Stored]
 		names = append(names, column+" "+sqlType(f.is)+" NOT NULL")
 		if f.Optional && !f.Each {
 			where = append(where, column+" IS NOT NULL")
@@ -173,7 +186,7 @@ func (s *sqler) index(e *Entity, stored, table string, keys []string, ix *Index)
 	}
 	for _, f := range e.Fields {
 		if f.Name == e.Deleted && !ix.Unique { // a unique value of a deleted document stays taken
-			where = append(where, quoted(f.Stored)+" IS NULL")
+			where = append(where, s.columnNames[f.Stored]+" IS NULL")
 		}
 	}
 	if !ix.Unique { // equal ones are in the order of the keys
@@ -215,7 +228,7 @@ func (s *sqler) index(e *Entity, stored, table string, keys []string, ix *Index)
 func (s *sqler) keyColumns(e *Entity) []string {
 	var columns []string
 	for _, k := range e.Key.Fields {
-		columns = append(columns, quoted(k.Stored)+" "+sqlType(k.is))
+		columns = append(columns, s.columnNames[k.Stored]+" "+sqlType(k.is))
 	}
 	return columns
 }
