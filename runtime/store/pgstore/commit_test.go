@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"slices"
@@ -150,7 +151,7 @@ func TestACommitThatWasBeatenIsTriedAgain(t *testing.T) {
 // No statement reads all of the table, whatever the server believes of it when it makes its plan.
 func TestPlansFindRowsByKey(t *testing.T) {
 	direct := pgtest.New(t)
-	s := open(t, direct)
+	s := open(t, direct+"&json=on")
 	config, err := pgstore.ParseURL(direct, store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +168,8 @@ func TestPlansFindRowsByKey(t *testing.T) {
 		}
 	}
 	plans := 0
+	statements := maps.Clone(pgstore.Statements)
+	maps.Copy(statements, pgstore.StatementsOfJSON)
 	for _, c := range []struct {
 		name string
 		do   func()
@@ -183,7 +186,7 @@ func TestPlansFindRowsByKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for sql, args := range pgstore.Statements {
+			for sql, args := range statements {
 				for _, text := range []string{"set plan_cache_mode = " + mode, "deallocate all", "prepare s as " + sql} {
 					if _, err := conn.Exec(bg, text, pgx.QueryExecModeSimpleProtocol); err != nil {
 						t.Fatalf("%v\n%s", err, text)

@@ -76,6 +76,14 @@ var Statements = func() map[string]string {
 	return all
 }()
 
+// StatementsOfJSON are those that there are with json=on alone.
+var StatementsOfJSON = map[string]string{
+	putJSONSQL:          `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2, array['', null], array['e', null], array['{}', null]`,
+	putJSONAndDeleteSQL: `array['k', 'l']::bytea[], array['1', '2']::bytea[], array[7, 8], array['k']::bytea[], 2, array['', null], array['e', null], array['{}', null], array['m', 'n']::bytea[]`,
+	lackSQL:             `'a', 200`,
+	fillSQL:             `array['k', 'l']::bytea[], array[7, 8], array['', ''], array['e', 'e'], array['{}', null]`,
+}
+
 var statementsOfOne = map[string]string{
 	getSQL:            `array['k']::bytea[]`,
 	getOneSQL:         `'k'`,

@@ -91,7 +91,8 @@ type Store struct {
 //   - watch=on makes a log of changes, which Watch reads. Commits write twice as much. It can be asked for at any time;
 //     processes that opened the store before write the log as well, but cannot watch.
 //   - json=on keeps documents as JSON too, for SQL to read in the view kixx_documents; "kixxgen describe --format views" makes
-//     views with typed columns of it. Commits write the document twice. It can be asked for at any time. Documents that
+//     views with typed columns of it. Commits write the document twice. It can be asked for at any time, by a role that owns
+//     the tables; the first time makes an index, and holds up commits while the server reads the table for it. Documents that
 //     were there before are not in the view until they are written again, or [Store.FillJSON] is called; those that a process
 //     writes that had opened the store before have null in it, never an older document.
 //
