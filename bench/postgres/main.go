@@ -64,28 +64,28 @@ func person(i, round int) *Person {
 type job struct {
 	name    string
 	workers int
-	do      func(ctx context.Context, c contender, r *rand.Rand, worker, n int) error
+	do      func(ctx context.Context, c contender, r *rand.Rand, worker, workers, n int) error
 	before  func(ctx context.Context, c contender) error
 }
 
 var rounds atomic.Int64 // makes each set another one
 
 func jobs() (list []job) {
-	get := func(ctx context.Context, c contender, r *rand.Rand, _, n int) error {
+	get := func(ctx context.Context, c contender, r *rand.Rand, _, _, n int) error {
 		_, err := c.get(ctx, r.IntN(n))
 		return err
 	}
-	getByEmail := func(ctx context.Context, c contender, r *rand.Rand, _, n int) error {
+	getByEmail := func(ctx context.Context, c contender, r *rand.Rand, _, _, n int) error {
 		_, err := c.getByEmail(ctx, r.IntN(n))
 		return err
 	}
-	page := func(ctx context.Context, c contender, r *rand.Rand, _, _ int) error {
+	page := func(ctx context.Context, c contender, r *rand.Rand, _, _, _ int) error {
 		_, err := c.page(ctx, r.IntN(cities))
 		return err
 	}
 	// Each worker has documents of its own, so that nobody is beaten.
-	set := func(ctx context.Context, c contender, r *rand.Rand, worker, n int) error {
-		return c.set(ctx, (r.IntN(n/128)*128+worker)%n, int(rounds.Add(1)))
+	set := func(ctx context.Context, c contender, r *rand.Rand, worker, workers, n int) error {
+		return c.set(ctx, r.IntN(n/workers)*workers+worker, int(rounds.Add(1)))
 	}
 	fresh := func(ctx context.Context, c contender) error { return c.fresh(ctx) }
 	for _, w := range []int{1, 32} {
@@ -114,7 +114,7 @@ func main() {
 func run(documents int, span time.Duration, times int, only, file string) error {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctx := context.Background()
-	server, err := pgtest.Start("fsync=on", "shared_buffers=256MB", "max_wal_size=4GB", "autovacuum=off")
+	server, err := pgtest.Start("fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func measure(ctx context.Context, c contender, j job, n int, span time.Duration)
 		work.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(w), uint64(began.UnixNano())))
 			for time.Since(began) < span {
-				if err := j.do(ctx, c, r, w, n); err != nil {
+				if err := j.do(ctx, c, r, w, j.workers, n); err != nil {
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()

@@ -186,6 +186,7 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 		present, versions = append(present, c.Key), append(versions, int64(c.Version))
 	}
 	for _, m := range members {
+		hasGuard := isGuarded(m.batch)
 		for i := range m.batch.Ops {
 			op := &m.batch.Ops[i]
 			at, guarded := op.Guard.Version()
@@ -197,7 +198,7 @@ func (s *Store) statements(batch *pgx.Batch, members []*member) {
 				absent = append(absent, op.Key)
 			case guarded:
 				condition(store.Check{Key: op.Key, Version: at}, false, m)
-			case !isGuarded(m.batch):
+			case !hasGuard:
 				locks = append(locks, lock{op.Key, false})
 			}
 			if op.Delete {
