@@ -1,7 +1,7 @@
 // Command postgres measures repositories over PostgreSQL beside SQL that a person writes by hand, on one server, in one
 // run, by turns:
 //
-//	go run . [-documents 20000] [-seconds 2] [-rounds 5] [-json file]
+//	go run . [-documents 20000] [-seconds 2] [-rounds 5] [-only set] [-parameters '&watch=on'] [-json file]
 //
 // The server is started for it, with fsync, from the binaries on this machine. The SQL is a table of columns with the
 // same two indexes and a revision, statements that are prepared once, and a commit for each write: what sqlc makes.
@@ -34,6 +34,7 @@ import (
 // documents, of which there are n.
 type contender interface {
 	name() string
+	open(ctx context.Context) error
 	load(ctx context.Context, n int) error
 	get(ctx context.Context, i int) (*Person, error)
 	getByEmail(ctx context.Context, i int) (*Person, error)
@@ -103,15 +104,16 @@ func main() {
 	seconds := flag.Float64("seconds", 2, "how long a contender works at a time")
 	times := flag.Int("rounds", 5, "how often each has its turn")
 	only := flag.String("only", "", "only what has this in its name")
+	parameters := flag.String("parameters", "", "added to the URL of the repository, as in &watch=on")
 	file := flag.String("json", "", "write all results to this file, a line of JSON each")
 	flag.Parse()
-	if err := run(*documents, time.Duration(*seconds*float64(time.Second)), *times, *only, *file); err != nil {
+	if err := run(*documents, time.Duration(*seconds*float64(time.Second)), *times, *only, *parameters, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "postgres:", err)
 		os.Exit(1)
 	}
 }
 
-func run(documents int, span time.Duration, times int, only, file string) error {
+func run(documents int, span time.Duration, times int, only, parameters, file string) error {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctx := context.Background()
 	server, err := pgtest.Start("fsync=on", "shared_buffers=256MB", "max_wal_size=4GB")
@@ -120,9 +122,8 @@ func run(documents int, span time.Duration, times int, only, file string) error 
 	}
 	defer server.Stop()
 	var contenders []contender
-	for _, open := range []func(ctx context.Context, url string) (contender, error){openRepository, openSQL} {
-		c, err := open(ctx, server.URL())
-		if err != nil {
+	for _, c := range []contender{&repository{url: server.URL() + parameters}, &byHand{url: server.URL()}} {
+		if err := c.open(ctx); err != nil {
 			return err
 		}
 		defer c.close()

@@ -15,11 +15,6 @@ type repository struct {
 	people *PersonRepo
 }
 
-func openRepository(ctx context.Context, url string) (contender, error) {
-	r := &repository{url: url}
-	return r, r.open(ctx)
-}
-
 func (r *repository) open(ctx context.Context) (err error) {
 	if r.db, err = kixx.Open(ctx, r.url); err != nil {
 		return err

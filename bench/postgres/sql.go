@@ -11,6 +11,7 @@ import (
 
 // byHand is SQL as it is written by hand, or by sqlc, over the same driver.
 type byHand struct {
+	url  string
 	pool *pgxpool.Pool
 
 	mu   sync.Mutex
@@ -37,14 +38,15 @@ create index person_city_created on person (city, created, id);`
 	setSQL        = `update person set rev = rev + 1, email = $3, city = $4, created = $5, name = $6, bio = $7 where id = $1 and rev = $2`
 )
 
-func openSQL(ctx context.Context, url string) (contender, error) {
-	config, err := pgxpool.ParseConfig(url)
+func (b *byHand) open(ctx context.Context) error {
+	config, err := pgxpool.ParseConfig(b.url)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	config.MaxConns = 16 // more were slower, fewer too
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	return &byHand{pool: pool, revs: make(map[int]int64)}, err
+	b.revs = make(map[int]int64)
+	b.pool, err = pgxpool.NewWithConfig(ctx, config)
+	return err
 }
 
 func (b *byHand) name() string { return "SQL" }

@@ -11,7 +11,13 @@
 // The map is one table, kixx_map, with a row for each key; kixx_info says how it is to be read. Both are made when the
 // store is opened for the first time, in the first schema of the search_path. Each read and each commit is one round
 // trip. A commit is one implicit transaction of pipelined statements in READ COMMITTED: it locks what it depends on in
-// the order of the keys, so that commits do not deadlock, compares the versions, and writes. Versions are random.
+// the order of the keys, so that commits do not deadlock, compares the versions, and writes. Versions are random. Commits
+// that come while others are under way go together in one transaction, each with its own answer.
+//
+// With standbys, let the server wait for one of them (synchronous_standby_names): then nothing that was acknowledged is lost
+// when the server is. Name all of them in the URL with target_session_attrs=read-write, and the store finds the one that has
+// been promoted. Who promotes must see to it that the old one does not come back as a second primary: reads would be of the
+// past there. Connections whose machine has gone are given up after ten seconds, a commit that is not answered after thirty.
 //
 // Connections must reach the server itself, or through a pooler that keeps one server connection for each of them: one
 // that hands them on after each transaction loses settings and prepared statements.
@@ -29,8 +35,9 @@
 //   - watch=on is refused on both: the log of changes is read by numbers of transactions that they do not have. So is
 //     json=on: it needs a function in PL/pgSQL that outlives errors.
 //
-// Read schema.go for the tables, dialect.go for what differs between servers, commit.go for the statements of a commit, and lost.go for what happens when a connection
-// ends before its commit was answered.
+// Read schema.go for the tables, commit.go for the statements of a commit, group.go for which commits go together, lost.go
+// for what happens when a connection ends before its commit was answered, watch.go for the log of changes, and dialect.go for
+// what differs between servers.
 package pgstore
 
 import (
