@@ -93,7 +93,7 @@ func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 // The way in which CockroachDB is spoken to keeps the contract, on PostgreSQL. Nothing is sent that is not on the list
 // which its parser is given.
 func TestContractAsCockroachDB(t *testing.T) {
-	quick := small()
+	quick := os.Getenv("KIXX_LONG") == ""
 	if os.Getenv("KIXX_LONG") == "" {
 		t.Setenv("KIXX_CI", "")
 	}
