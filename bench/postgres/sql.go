@@ -43,7 +43,7 @@ func (b *byHand) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config.MaxConns = 16 // more were slower, fewer too
+	config.MaxConns = 16 // eight for each processor of two
 	b.revs = make(map[int]int64)
 	b.pool, err = pgxpool.NewWithConfig(ctx, config)
 	return err

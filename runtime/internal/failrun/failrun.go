@@ -108,6 +108,9 @@ func Run(t testing.TB, o Options) {
 		}
 	}
 	r.check(o)
+	if o.span > 0 {
+		return
+	}
 	r.report(rounds*len(o.Events), longest)
 }
 

@@ -238,7 +238,7 @@ func TestRandomOperationsAgainstAMap(t *testing.T) {
 		seed := uint64(mode) + 100
 		m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 6)), sim: simfs.New(), mode: mode, keys: map[string]kept{}}
 		m.open()
-		steps := size(20_000, 60_000, 700_000)
+		steps := size(20_000, 30_000, 700_000)
 		for m.step = range steps {
 			switch n := m.rng.IntN(400); {
 			case n < 200:
