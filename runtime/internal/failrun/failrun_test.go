@@ -92,7 +92,7 @@ type liar struct {
 }
 
 func (l liar) Commit(ctx context.Context, b *store.Batch) (store.Version, error) {
-	if l.commits.Add(1)%500 == 0 && len(b.Ops) > 2 {
+	if l.commits.Add(1)%50 == 0 && len(b.Ops) > 2 {
 		return l.lie(ctx, l.server, b)
 	}
 	return l.server.Commit(ctx, b)
