@@ -96,9 +96,15 @@ func (c *Cluster) Failover() (old *Server, err error) {
 	}
 	old, c.Primary = c.Primary, c.Standbys[best]
 	c.Standbys = append(c.Standbys[:best:best], c.Standbys[best+1:]...)
+	// Not to be waited for by the statement itself: its snapshot can be in the way of what is still to be replayed.
 	var promoted bool
-	if err := c.Primary.queryRow(ctx, "select pg_promote()", &promoted); err != nil || !promoted {
+	if err := c.Primary.queryRow(ctx, "select pg_promote(false)", &promoted); err != nil || !promoted {
 		return old, fmt.Errorf("promoting a standby: %v, %w", promoted, err)
+	}
+	for standby := true; standby; {
+		if err := c.Primary.queryRow(ctx, "select pg_is_in_recovery()", &standby); err != nil {
+			return old, fmt.Errorf("waiting for the new primary: %w", err)
+		}
 	}
 	for _, s := range c.Standbys {
 		if err := s.follow(ctx, c.Primary); err != nil {
