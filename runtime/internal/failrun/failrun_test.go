@@ -82,6 +82,8 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
+func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
+
 func (r *recorder) Failed() bool { return len(r.said) > 0 }
 
 // A liar does with a few commits what a broken server might.

@@ -196,7 +196,7 @@ func TestBackupOfABusyStoreIsOneState(t *testing.T) {
 
 func osFS(t *testing.T, dir string) filestore.FS {
 	t.Helper()
-	f, err := filestore.OpenOS(dir)
+	f, err := filestore.Dir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -205,9 +205,6 @@ func MarkIn(b []byte) (frames int, mark int64) {
 // BackupInto is Backup to an FS.
 func BackupInto(ctx context.Context, s *Store, to FS) error { return s.backupInto(ctx, to) }
 
-// OpenOS opens a directory of the operating system.
-func OpenOS(dir string) (FS, error) { return openOS(dir) }
-
 // Delta returns how many keys are in the newest tree.
 func Delta(s *Store) int {
 	s.mu.RLock()

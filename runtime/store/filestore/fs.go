@@ -59,6 +59,10 @@ type osFS struct {
 	root *os.Root
 }
 
+// Dir returns a directory of the operating system, which is made if it is not there. It is for an [Options].FS that wraps
+// it: that of [Open] is such a one already.
+func Dir(dir string) (FS, error) { return openOS(dir) }
+
 // openOS opens the directory dir, and makes it if it is not there.
 func openOS(dir string) (*osFS, error) {
 	_, err := os.Stat(dir)
