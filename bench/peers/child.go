@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,6 +32,7 @@ type order struct {
 	N         int
 	Operation string
 	Span      time.Duration
+	Profile   string // a file for a profile of the processor; "" for none
 }
 
 // An answer is what a child says.
@@ -132,9 +134,13 @@ func (s *server) obey(o order, a *answer) (err error) {
 		if err := s.work.prepare(op); err != nil {
 			return err
 		}
+		stop, err := profile(o.Profile)
+		if err != nil {
+			return err
+		}
 		a.Measured, err = s.work.measure(op, o.Span)
 		a.Written = s.work.written.Load()
-		return err
+		return errors.Join(err, stop())
 	case "memory":
 		a.Heap = heap() - s.heap
 		a.RSS, err = anonymous()
@@ -152,6 +158,24 @@ func (s *server) obey(o order, a *answer) (err error) {
 		return errors.New("there is no such order")
 	}
 	return nil
+}
+
+// profile begins a profile of the processor in a file, which stop ends.
+func profile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // heap returns the bytes of live objects.

@@ -70,15 +70,15 @@ var (
 // A Kind is a kind of peer.
 type Kind struct {
 	Name     string
-	Module   string // whose version is shown
-	How      string // it is used, in a few words
-	New      func() Peer
-	InMemory bool   // there is nothing on the disk
-	Floor    bool   // it is not a store, but what nobody can be faster than who does the same for the caller
-	Delays   bool   // it honours Options.SyncDelay
-	Slow     bool   // its writes take milliseconds: left out at a million documents
-	Only     string // the one operation that it does; "" is all
-	Empty    bool   // it keeps nothing, and so is not checked
+	Module   string      // whose version is shown
+	How      string      // it is used, in a few words
+	New      func() Peer // nil: the program was built without what it needs
+	InMemory bool        // there is nothing on the disk
+	Floor    bool        // it is not a store, but what nobody can be faster than who does the same for the caller
+	Delays   bool        // it honours Options.SyncDelay
+	Slow     bool        // its writes take milliseconds: left out at a million documents
+	Only     string      // the one operation that it does; "" is all
+	Empty    bool        // it keeps nothing, and so is not checked
 }
 
 var kinds = map[string]Kind{}
@@ -91,12 +91,16 @@ func register(k Kind) {
 	kinds[k.Name] = k
 }
 
-// shown is the order in which peers are shown. Those over cgo are there if the program was built with it.
+// shown is the order in which peers are shown.
 var shown = []string{"kixx", "memory", "pebble+otter", "pebble", "bbolt", "badger", "buntdb", "sqlite", "sqlite-go", "sqlc", "gorm", "ent", "ent-go", "bolthold", "badgerhold", "append", "harness"}
 
-// Kinds returns all kinds, in the order in which they are shown.
+// Kinds returns all kinds that can be made, in the order in which they are shown.
 func Kinds() []Kind {
-	var list []Kind
+	return slices.DeleteFunc(known(), func(k Kind) bool { return k.New == nil })
+}
+
+// known returns all kinds, in the order in which they are shown.
+func known() (list []Kind) {
 	for _, name := range shown {
 		if k, ok := kinds[name]; ok {
 			list = append(list, k)
@@ -112,6 +116,9 @@ func Select(names []string) ([]Kind, error) {
 		k, ok := kinds[name]
 		if !ok {
 			return nil, fmt.Errorf("there is no peer %q; there are %q", name, slices.Sorted(maps.Keys(kinds)))
+		}
+		if k.New == nil {
+			return nil, fmt.Errorf("the peer %s needs cgo", name)
 		}
 		list = append(list, k)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -326,5 +327,51 @@ func TestZipfDrawsFewOften(t *testing.T) {
 	}
 	if share := float64(first) / float64(total); share < 0.12 || share > 0.15 {
 		t.Errorf("the first is drawn in %.3f of all cases", share)
+	}
+}
+
+// What the documents say is what the results say that are beside them.
+func TestDocsShowTheResults(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	results, err := ReadAll(filepath.Join(docs, "benchmarks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all string
+	for _, file := range []string{filepath.Join(docs, "benchmarks.md"), filepath.Join("..", "..", "README.md")} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(text)
+		filled, err := Fill(string(text), Sections(results))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filled != string(text) {
+			t.Errorf("%s does not show what is in docs/benchmarks: run go run -C bench ./cmd/peers -docs ../docs", file)
+		}
+	}
+	for name := range Sections(results) {
+		if !strings.Contains(all, "<!-- begin "+name+" -->") {
+			t.Errorf("no document shows %q", name)
+		}
+	}
+	chart, err := os.ReadFile(filepath.Join(docs, "benchmarks.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(chart) != Chart(results) {
+		t.Error("docs/benchmarks.svg is not the chart of docs/benchmarks")
+	}
+}
+
+func TestFill(t *testing.T) {
+	const old = "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
+	if got, err := Fill(old, map[string]string{"x": "new", "y": "other"}); err != nil || got != "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Fill("<!-- begin x -->\n", map[string]string{"x": "new"}); err == nil {
+		t.Error("a section without an end is filled")
 	}
 }

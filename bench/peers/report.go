@@ -33,7 +33,7 @@ func newTables(results []Result) *tables {
 		}
 	}
 	slices.Sort(t.sizes)
-	for _, k := range Kinds() {
+	for _, k := range known() {
 		for _, n := range t.sizes {
 			if t.has(k.Name, n) {
 				t.peers = append(t.peers, k)

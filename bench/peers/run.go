@@ -20,6 +20,7 @@ type Plan struct {
 	Rounds     int           // how often each peer has its turn at an operation
 	Span       time.Duration // of a turn
 	Operations []string      // nil: all
+	Profiles   string        // a directory for a profile of the processor of each operation and peer; "" for none
 	Dir        string        // where the databases are made; "" is the directory for temporary files
 	Log        func(format string, args ...any)
 }
@@ -257,7 +258,11 @@ func (r *run) measure(list []*contender, ops []Operation) error {
 				if !c.does(o) {
 					continue
 				}
-				a, err := c.ask(order{Do: "measure", Operation: o.Name, Span: r.Span})
+				ask := order{Do: "measure", Operation: o.Name, Span: r.Span}
+				if r.Profiles != "" && round == r.Rounds-1 {
+					ask.Profile = filepath.Join(r.Profiles, c.kind.Name+"."+o.Name+".prof")
+				}
+				a, err := c.ask(ask)
 				if err != nil {
 					return fmt.Errorf("%s: %w", o.Name, err)
 				}

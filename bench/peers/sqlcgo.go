@@ -26,8 +26,4 @@ func init() {
 		_, err := c.Exec(fmt.Sprintf("PRAGMA mmap_size = %d", 1<<30), nil)
 		return err
 	}})
-	register(Kind{Name: "sqlite", Module: "github.com/mattn/go-sqlite3", How: "JSON in a column, prepared statements, WAL, one writer and four readers", New: func() Peer { return &jsonSQL{driver: withCgo} }})
-	register(Kind{Name: "sqlc", Module: "github.com/mattn/go-sqlite3", How: "what sqlc makes: a column for each field, prepared statements; WAL, one writer and four readers", New: func() Peer { return &columns{driver: withCgo} }})
-	register(Kind{Name: "gorm", Module: "gorm.io/gorm", How: "over go-sqlite3; PrepareStmt, SkipDefaultTransaction", New: func() Peer { return &gormStore{driver: withCgo} }})
-	register(Kind{Name: "ent", Module: "entgo.io/ent", How: "over go-sqlite3; its generated client", New: func() Peer { return &entStore{driver: withCgo} }})
 }

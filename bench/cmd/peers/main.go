@@ -1,6 +1,6 @@
 // Command peers measures this project beside what people would pick instead:
 //
-//	go run -C bench ./cmd/peers [-n 100000] [-peer name,…] [-operation name,…] [-rounds 3] [-span 300ms] [-json file] [-dir directory]
+//	go run -C bench ./cmd/peers [-n 100000] [-peer name,…] [-operation name,…] [-rounds 3] [-span 300ms] [-json file] [-dir directory] [-profiles directory]
 //
 // It checks first that every peer does the work, then measures all of them by turns, each in a process of its own, and at
 // last kills these processes and checks that no acknowledged write is lost. It prints a table in Markdown. What a run has
@@ -8,7 +8,11 @@
 //
 //	go run -C bench ./cmd/peers -report [-chart file.svg] results.jsonl …
 //
-// prints the tables of docs/benchmarks.md of such files, and draws a chart.
+// prints the tables of such files, and draws a chart, and
+//
+//	go run -C bench ./cmd/peers -docs ../docs
+//
+// puts those of the files in docs/benchmarks into docs/benchmarks.md and README.md, and draws docs/benchmarks.svg.
 //
 //	go run -C bench ./cmd/peers -syncs
 //
@@ -20,6 +24,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,13 +45,18 @@ func run() error {
 	flag.IntVar(&p.Rounds, "rounds", 3, "how often each peer has its turn at an operation")
 	flag.DurationVar(&p.Span, "span", 300*time.Millisecond, "how long a turn is")
 	flag.StringVar(&p.Dir, "dir", "", "where the databases are made")
+	flag.StringVar(&p.Profiles, "profiles", "", "a directory for a profile of the processor of the last turn of each peer and operation")
 	names := flag.String("peer", "", "the peers, separated by commas; all if it is empty")
 	operations := flag.String("operation", "", "the operations, separated by commas; all if it is empty")
 	file := flag.String("json", "", "a file for all results")
 	report := flag.Bool("report", false, "print the tables of files of results")
+	docs := flag.String("docs", "", "the directory of the documents to bring up to date")
 	chart := flag.String("chart", "", "a file for a chart of the results, in SVG")
 	syncs := flag.Bool("syncs", false, "count syncs with strace")
 	flag.Parse()
+	if *docs != "" {
+		return updateDocs(*docs)
+	}
 	if *report {
 		return printReport(flag.Args(), *chart)
 	}
@@ -98,7 +108,7 @@ func run() error {
 	if err := drawChart(results, *chart); err != nil {
 		return err
 	}
-	fmt.Print(peers.Report(results))
+	fmt.Printf("%s\n%s\n%s", peers.Short(results), peers.Targets(results), peers.Report(results))
 	return nil
 }
 
@@ -116,6 +126,28 @@ func printReport(files []string, chart string) error {
 	}
 	fmt.Print(peers.Report(results))
 	return nil
+}
+
+func updateDocs(dir string) error {
+	results, err := peers.ReadAll(filepath.Join(dir, "benchmarks"))
+	if err != nil {
+		return err
+	}
+	sections := peers.Sections(results)
+	for _, file := range []string{filepath.Join(dir, "benchmarks.md"), filepath.Join(dir, "..", "README.md")} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		filled, err := peers.Fill(string(text), sections)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if err := os.WriteFile(file, []byte(filled), 0o666); err != nil {
+			return err
+		}
+	}
+	return drawChart(results, filepath.Join(dir, "benchmarks.svg"))
 }
 
 func drawChart(results []peers.Result, file string) error {

@@ -207,7 +207,11 @@ func inSQL(s string) string {
 	return b.String()
 }
 
-func inMicroseconds(at time.Time) int64 { return at.Round(time.Microsecond).UnixMicro() }
+// inMicroseconds rounds as PostgreSQL does when it reads a time: the fraction as a floating point number, half to even.
+func inMicroseconds(at time.Time) int64 {
+	fraction := float64(at.Nanosecond()) / 1e9
+	return at.Unix()*1e6 + int64(math.RoundToEven(fraction*1e6))
+}
 
 // A document of every kind of field is in its view, and one that jsonb cannot have is stored all the same.
 func TestNoDocumentIsRefusedForItsJSON(t *testing.T) {

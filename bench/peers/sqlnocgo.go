@@ -1,0 +1,6 @@
+//go:build !cgo
+
+package peers
+
+// withCgo is not there.
+var withCgo sqlDriver
