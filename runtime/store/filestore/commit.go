@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -155,22 +156,29 @@ func conditions(b *store.Batch, f func(n int, key []byte, want store.Version) bo
 	return true
 }
 
-// A condition is what the runs know of the key of a guard, check or fence.
+// A condition is what was found of the key of a guard, check or fence before stage W.
 type condition struct {
-	version store.Version
-	key     string // to look up; "" if a tree has it
+	version store.Version // Absent if it is not there
+	key     string        // to look up in the runs; "" if something else told
 }
 
-// prepareConditions looks up in the runs what the trees do not have.
+// prepareConditions looks up what the conditions of c are about. What it finds holds as long as nothing is published; what the
+// runs say holds for longer.
 func (s *Store) prepareConditions(c *commit) error {
 	s.mu.RLock()
 	if len(s.ver.runs) == 0 {
 		s.mu.RUnlock()
 		return nil
 	}
+	c.seen = s.at
+	fences := s.fences.Load()
 	conditions(c.batch, func(n int, key []byte, _ store.Version) bool {
 		var d condition
-		if _, known := s.lookup(stringOf(key)); !known {
+		if v, ok := fences.version(key); ok {
+			d.version = v
+		} else if it, known := s.lookup(stringOf(key)); it.entry != nil {
+			d.version = store.Version(it.entry.seq)
+		} else if !known {
 			d.key = stringOf(key)
 		}
 		c.conditions = append(c.conditions, d)
@@ -193,7 +201,61 @@ func (s *Store) prepareConditions(c *commit) error {
 			d.version = store.Version(e.seq)
 		}
 	}
+	s.rememberFences(c, fences)
 	return nil
+}
+
+// fences are versions of keys that commits have had as fences, of which most commits have the same ones.
+type fences []store.Check
+
+// mostFences is how many are remembered.
+const mostFences = 16
+
+func (f *fences) version(key []byte) (store.Version, bool) {
+	if f != nil {
+		for i := range *f {
+			if c := &(*f)[i]; string(c.Key) == string(key) {
+				return c.Version, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// rememberFences remembers what was found of the fences of c, which are its last conditions, beside those that are known.
+func (s *Store) rememberFences(c *commit, known *fences) {
+	var more fences
+	first := len(c.conditions) - len(c.batch.Fences)
+	for i, f := range c.batch.Fences {
+		if _, ok := known.version(f.Key); !ok {
+			more = append(more, store.Check{Key: bytes.Clone(f.Key), Version: c.conditions[first+i].version})
+		}
+	}
+	if len(more) == 0 {
+		return
+	}
+	if known != nil && len(*known)+len(more) <= mostFences {
+		more = append(more, *known...)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.at == c.seen { // else one may have been changed since
+		s.fences.CompareAndSwap(known, &more)
+	}
+}
+
+// forgetFences forgets all if one of them is changed. mu is held.
+func (s *Store) forgetFences(changes []change) {
+	f := s.fences.Load()
+	if f == nil {
+		return
+	}
+	for i := range changes {
+		if _, ok := f.version(bytesOf(changes[i].key)); ok {
+			s.fences.Store(nil)
+			return
+		}
+	}
 }
 
 // forgetConditions gives up what prepareConditions has found.
@@ -232,6 +294,12 @@ func (s *Store) check(c *commit) (key []byte, holds, published bool) {
 		}
 		published = true
 		lock()
+		if c.ver != nil && s.at == c.seen {
+			return c.conditions[n].version == want
+		}
+		if v, ok := s.fences.Load().version(key); ok {
+			return v == want
+		}
 		switch it, known := s.lookup(stringOf(key)); {
 		case it.entry != nil:
 			return store.Version(it.entry.seq) == want
@@ -426,6 +494,7 @@ func (s *Store) apply(g *group) {
 		s.at = c.at
 		if len(c.enc.changes) > 0 {
 			s.recent.add(c.at, c.enc.changes)
+			s.forgetFences(c.enc.changes)
 		}
 	}
 	if g.size > 0 {

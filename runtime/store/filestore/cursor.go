@@ -29,14 +29,15 @@ func (c *treeCursor) item(w *walk) *item {
 
 // fill takes out the next chunk.
 func (c *treeCursor) fill(w *walk) {
-	last, first := "", c.size == 0
+	var last item
+	first := c.size == 0
 	if !first {
-		last = c.buf[c.n-1].key
+		last = c.buf[c.n-1]
 	}
 	c.size = min(len(c.buf), max(8, 2*c.size))
 	c.n, c.at, c.end = 0, 0, true
 	take := func(it item) bool {
-		if !first && it.key == last {
+		if !first && it.key == last.key {
 			return true
 		}
 		if w.reverse && it.key < w.lo || !w.reverse && !w.open && it.key >= w.hi {
@@ -55,15 +56,15 @@ func (c *treeCursor) fill(w *walk) {
 	}
 	switch {
 	case !w.reverse && first:
-		c.tree.AscendGreaterOrEqual(item{key: w.lo}, take)
+		c.tree.AscendGreaterOrEqual(item{key: w.lo, tag: tagOf(w.lo, w.common)}, take)
 	case !w.reverse:
-		c.tree.AscendGreaterOrEqual(item{key: last}, take)
+		c.tree.AscendGreaterOrEqual(last, take)
 	case first && w.open:
 		c.tree.Descend(take)
 	case first:
-		c.tree.DescendLessOrEqual(item{key: w.hi}, take)
+		c.tree.DescendLessOrEqual(item{key: w.hi, tag: tagOf(w.hi, w.common)}, take)
 	default:
-		c.tree.DescendLessOrEqual(item{key: last}, take)
+		c.tree.DescendLessOrEqual(last, take)
 	}
 }
 
@@ -157,7 +158,8 @@ func (c *runCursor) next(w *walk) {
 // newer hides what is older.
 type walk struct {
 	lo, hi  string
-	open    bool // there is no hi
+	common  string // of the state
+	open    bool   // there is no hi
 	reverse bool
 
 	trees  [2]treeCursor // the newest first
@@ -176,7 +178,7 @@ type walk struct {
 
 // begin prepares a walk over a range of st.
 func (w *walk) begin(st *state, lo, hi []byte, reverse, wait bool) {
-	w.lo, w.hi, w.open = stringOf(lo), stringOf(hi), hi == nil
+	w.lo, w.hi, w.open, w.common = stringOf(lo), stringOf(hi), hi == nil, st.common
 	w.reverse, w.wait, w.all, w.aside = reverse, wait, false, false
 	w.missing, w.err = nil, nil
 	w.ntrees = 0

@@ -116,7 +116,7 @@ func TestFlippedByteIsNeverAWrongAnswer(t *testing.T) {
 	t.Run("Runs", func(t *testing.T) {
 		t.Parallel()
 		// What nobody needs any more in the segments that are not replayed is not read.
-		sim, want := closedDatabaseWith(t, 1, size(30, 60, 260), 20)
+		sim, want := closedDatabaseWith(t, 1, size(50, 60, 260), 20)
 		flipBytes(t, sim, want, false)
 	})
 }

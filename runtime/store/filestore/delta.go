@@ -2,7 +2,9 @@ package filestore
 
 import (
 	"cmp"
+	"encoding/binary"
 	"sort"
+	"strings"
 	"unsafe"
 
 	"github.com/google/btree"
@@ -25,10 +27,43 @@ type change struct {
 	entry *entry // nil: the key is deleted
 }
 
-// An item is a key in the delta. The key stands beside the pointer, so that comparing follows none.
+// An item is a key in the delta.
 type item struct {
 	key   string
 	entry *entry // nil: the key is deleted, which hides it from what is older
+	tag   tag
+}
+
+// A tag is 16 bytes of a key behind the ones that most keys of a store have in common, with zeros behind its end. So most
+// comparisons need not read the key, which stands somewhere else in memory. The zero tag says nothing.
+type tag struct{ hi, lo uint64 }
+
+// commonLen is how many bytes the keys of a namespace begin with that are the same in all of them.
+const commonLen = 9
+
+// tagOf returns the tag of a key, which is the zero tag unless the key begins with common.
+func tagOf(key, common string) (t tag) {
+	if len(common) != commonLen || len(key) <= commonLen || key[:commonLen] != common {
+		return t
+	}
+	b := bytesOf(key[commonLen:])
+	if len(b) < 16 {
+		var padded [16]byte
+		copy(padded[:], b)
+		b = padded[:]
+	}
+	return tag{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
+}
+
+// before reports whether a sorts before b.
+func (a *item) before(b *item) bool {
+	if a.tag != b.tag && a.tag != (tag{}) && b.tag != (tag{}) {
+		if a.tag.hi != b.tag.hi {
+			return a.tag.hi < b.tag.hi
+		}
+		return a.tag.lo < b.tag.lo
+	}
+	return a.key < b.key
 }
 
 // delta holds the keys in memory, sorted.
@@ -38,20 +73,26 @@ type delta = btree.BTreeG[item]
 const deltaDegree = 32
 
 func newDelta() *delta {
-	return btree.NewG(deltaDegree, func(a, b item) bool { return a.key < b.key })
+	return btree.NewG(deltaDegree, func(a, b item) bool { return a.before(&b) })
 }
 
 // apply makes the changes of one commit in the delta.
 func (st *state) apply(changes []change) {
 	hides := !st.flat()
 	for i := range changes {
-		if c := &changes[i]; c.entry != nil || hides {
-			st.delta.ReplaceOrInsert(item{c.key, c.entry})
+		c := &changes[i]
+		if st.common == "" && len(c.key) > commonLen {
+			st.common = strings.Clone(c.key[:commonLen])
+		}
+		if c.entry != nil || hides {
+			st.delta.ReplaceOrInsert(st.item(c.key, c.entry))
 		} else {
-			st.delta.Delete(item{key: c.key})
+			st.delta.Delete(st.item(c.key, nil))
 		}
 	}
 }
+
+func (st *state) item(key string, e *entry) item { return item{key, e, tagOf(key, st.common)} }
 
 // touches returns a key in [lo, hi) among the changes of one commit, which are sorted; hi nil is open.
 func touches(changes []change, lo, hi []byte) (key string, ok bool) {

@@ -188,6 +188,7 @@ type Store struct {
 	endSeg *segment
 	view   *delta // a clone of delta, until the next publish
 	recent recent
+	fences atomic.Pointer[fences] // as they are at state.at; set under a read lock of mu, and put to nil under mu
 	hooks  []*hook
 	wake   chan struct{} // closed when something is published, and by Close
 
@@ -271,7 +272,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.merging.failed = func(in time.Duration, err error) {
 		s.log.Warn("filestore: runs could not be merged; it is tried again", "dir", s.dir, "in", in, "err", err)
 	}
-	s.compaction = compaction{turn: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 2}
+	s.compaction = compaction{turn: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 4 * 3}
 	s.compaction.init()
 	s.compaction.s, s.compaction.work, s.compaction.counts = s, s.compactDue, &s.counts.compacting
 	s.compaction.failed = func(in time.Duration, err error) {

@@ -17,7 +17,8 @@ type commit struct {
 	lookups *version // the runs say where the values were that are moved
 	again   bool     // some were not moved: the runs have changed since; set in stage P
 
-	conditions []condition // in the runs of ver
+	conditions []condition // in the state at seen, and in the runs of ver; nil if there are no runs
+	seen       position
 	ver        *version
 	stale      bool
 

@@ -96,7 +96,7 @@ func (st *state) applyMoves(c *commit) {
 	for _, ch := range c.enc.changes {
 		switch it, known := st.lookup(ch.key); {
 		case it.entry != nil && it.entry.seq == ch.entry.seq, !known && same:
-			st.delta.ReplaceOrInsert(item(ch))
+			st.delta.ReplaceOrInsert(st.item(ch.key, ch.entry))
 		case !known:
 			c.again = true // it may have been put, and be in a run by now
 		}
@@ -121,7 +121,7 @@ func (st *state) replayMoves(changes []change) error {
 			}
 		}
 		if seq == ch.entry.seq {
-			st.delta.ReplaceOrInsert(item(ch))
+			st.delta.ReplaceOrInsert(st.item(ch.key, ch.entry))
 		}
 	}
 	return nil

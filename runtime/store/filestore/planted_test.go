@@ -215,8 +215,8 @@ var bugs = []bug{
 	},
 	{
 		"a move that is replayed wins over a newer commit", inStore + "move.go",
-		"if seq == ch.entry.seq {\n\t\t\tst.delta.ReplaceOrInsert(item(ch))",
-		"if seq >= ch.entry.seq {\n\t\t\tst.delta.ReplaceOrInsert(item(ch))",
+		"if seq == ch.entry.seq {\n\t\t\tst.delta.ReplaceOrInsert(st.item(ch.key, ch.entry))",
+		"if seq >= ch.entry.seq {\n\t\t\tst.delta.ReplaceOrInsert(st.item(ch.key, ch.entry))",
 		"TestMovesLoseToNewerCommits",
 	},
 	{

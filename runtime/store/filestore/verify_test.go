@@ -310,7 +310,7 @@ func TestVerifyBesideWriters(t *testing.T) {
 
 // In a log that was not closed, what a later frame says was on the disk is damaged, and the last one is torn.
 func TestVerifyTellsDamageFromATear(t *testing.T) {
-	_, sim, _ := populated(t, store.Sync, 62) // so many that the newest segment has some
+	_, sim, _ := populated(t, store.Sync, 66) // so many that the newest segment has some
 	names := slices.DeleteFunc(sim.Names(), func(name string) bool { return !strings.HasPrefix(name, "seg-") })
 	last := names[len(names)-1]
 	offs := filestore.Frames(sim.ReadFile(last))

@@ -26,6 +26,7 @@ type state struct {
 	frozen *delta // being written to a run; nil if there is none
 	ver    *version
 	at     position
+	common string // what the first key that was put since the opening begins with: see tag
 }
 
 // newVersion returns a version with one reference, which has one on each of its files.
@@ -135,15 +136,16 @@ func (v *version) entry(e *runEntry, a *arena) (*entry, error) {
 // lookup returns what the trees know of a key: without an entry it is not there. known is false if the runs have to be
 // asked.
 func (st *state) lookup(key string) (it item, known bool) {
-	if it, ok := st.delta.Get(item{key: key}); ok {
+	it = st.item(key, nil)
+	if it, ok := st.delta.Get(it); ok {
 		return it, true
 	}
 	if st.frozen != nil {
-		if it, ok := st.frozen.Get(item{key: key}); ok {
+		if it, ok := st.frozen.Get(it); ok {
 			return it, true
 		}
 	}
-	return it, len(st.ver.runs) == 0
+	return item{}, len(st.ver.runs) == 0
 }
 
 // flat reports whether the delta is all there is.
