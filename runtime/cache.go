@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/kixxgen/kixxgen/runtime/gen"
 	"github.com/kixxgen/kixxgen/runtime/store"
@@ -12,18 +13,28 @@ import (
 // A cached is a decoded document with what a write of it needs to know. It never changes once others can see it, except
 // for the mark of the CLOCK hand.
 type cached struct {
+	key     string        // of the cache: set when it is put there
+	doc     any           // a pointer to the struct, shared: only clones of it leave the package
 	version store.Version // set when it is published
+	deleted bool          // it is marked as deleted
+	used    atomic.Bool   // since the hand of the cache last came by
+	room    [keyRoom]byte // where key stands if it is no longer: in the memory that is read anyway
 	rev     Rev
-	doc     any          // a pointer to the struct, shared: only clones of it leave the package
-	deleted bool         // it is marked as deleted
 	unknown *gen.Unknown // fields of the stored document that this schema does not know; nil almost always
 	col     *collection  // whose document it is
 	weight  int64        // bytes that it counts for in the cache
+}
 
-	// Of the cache, under the lock of the shard it is in.
-	key  string
-	slot int         // its place in the ring
-	used atomic.Bool // since the hand last came by; without the lock
+// keyRoom is as long as the keys of most documents.
+const keyRoom = 48
+
+// setKey sets the key, which is copied.
+func (e *cached) setKey(key []byte) {
+	if len(key) > keyRoom {
+		e.key = string(key)
+		return
+	}
+	e.key = unsafe.String(&e.room[0], copy(e.room[:], key))
 }
 
 // cacheShards is a power of two. More shards than there can be running goroutines keep a reader from waiting for
@@ -51,9 +62,8 @@ type cache struct {
 
 type cacheShard struct {
 	mu      sync.RWMutex
-	entries map[string]*cached
-	ring    []*cached // evicted and deleted entries leave at once, so that it is as long as the map
-	hand    int
+	table   table
+	hand    int // where in the table
 	bytes   int64
 	budget  int64
 	misses  atomic.Uint64
@@ -66,21 +76,22 @@ type cacheShard struct {
 func newCache(bytes int64) *cache {
 	c := &cache{seed: maphash.MakeSeed()}
 	for i := range c.shards {
-		c.shards[i].entries = make(map[string]*cached)
 		c.shards[i].budget = bytes / cacheShards
 	}
 	return c
 }
 
-func (c *cache) shard(key []byte) *cacheShard {
-	return &c.shards[maphash.Bytes(c.seed, key)%cacheShards]
+// shard returns the shard of a key, and the hash of the key.
+func (c *cache) shard(key []byte) (s *cacheShard, hash uint64) {
+	hash = maphash.Bytes(c.seed, key)
+	return &c.shards[hash%cacheShards], hash
 }
 
 // get returns the cached document with this key, or nil. The caller counts the look-up.
 func (c *cache) get(key []byte) *cached {
-	s := c.shard(key)
+	s, hash := c.shard(key)
 	s.mu.RLock()
-	e := s.entries[string(key)]
+	e := s.table.find(hash, key)
 	s.mu.RUnlock()
 	if e == nil {
 		s.misses.Add(1)
@@ -94,10 +105,10 @@ func (c *cache) get(key []byte) *cached {
 
 // find is get for a document that was looked for before: it does not count.
 func (c *cache) find(key []byte) *cached {
-	s := c.shard(key)
+	s, hash := c.shard(key)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.entries[string(key)]
+	return s.table.find(hash, key)
 }
 
 // stats returns the counts of all shards.
@@ -107,7 +118,7 @@ func (c *cache) stats() (out CacheStats) {
 		s.mu.RLock()
 		out.Bytes += s.bytes
 		out.Budget += s.budget
-		out.Documents += len(s.entries)
+		out.Documents += s.table.n
 		out.Evictions += s.evicted
 		s.mu.RUnlock()
 		out.Misses += s.misses.Load()
@@ -146,30 +157,28 @@ func (c *cache) mark() uint64 { return c.seq.Load() }
 
 // fill puts a document that was read from the store, unless it may be out of date by now.
 func (c *cache) fill(key []byte, e *cached, mark uint64) {
-	s := c.shard(key)
+	s, hash := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lastSeq > mark {
 		return
 	}
-	s.put(string(key), e)
+	s.put(hash, key, e)
 }
 
 // put puts a document, whatever is there. It is for stores that are not coherent, where the cache is a guess.
 func (c *cache) put(key []byte, e *cached) {
-	s := c.shard(key)
+	s, hash := c.shard(key)
 	s.mu.Lock()
-	s.put(string(key), e)
+	s.put(hash, key, e)
 	s.mu.Unlock()
 }
 
 // remove takes a document out.
 func (c *cache) remove(key []byte) {
-	s := c.shard(key)
+	s, hash := c.shard(key)
 	s.mu.Lock()
-	if e := s.entries[string(key)]; e != nil {
-		s.remove(e)
-	}
+	s.remove(hash, key)
 	s.mu.Unlock()
 }
 
@@ -181,14 +190,14 @@ func (c *cache) published(b *store.Batch, v store.Version, mine func(*cached) bo
 		if !isDocument(op.Key) {
 			continue
 		}
-		s := c.shard(op.Key)
+		s, hash := c.shard(op.Key)
 		s.mu.Lock()
 		s.lastSeq = seq
 		if e, ok := op.Decoded.(*cached); ok && !op.Delete && mine(e) {
 			e.version = v
-			s.put(string(op.Key), e)
-		} else if e := s.entries[string(op.Key)]; e != nil {
-			s.remove(e)
+			s.put(hash, op.Key, e)
+		} else {
+			s.remove(hash, op.Key)
 		}
 		s.mu.Unlock()
 	}
@@ -196,57 +205,150 @@ func (c *cache) published(b *store.Batch, v store.Version, mine func(*cached) bo
 	c.seq.Store(seq)
 }
 
-// put is called with the lock held.
-func (s *cacheShard) put(key string, e *cached) {
-	old := s.entries[key]
+// put is called with the lock held. It keeps e, but not key.
+func (s *cacheShard) put(hash uint64, key []byte, e *cached) {
+	old := s.table.find(hash, key)
 	if old == e {
 		return
 	}
 	if e.weight > s.budget {
 		if old != nil {
-			s.remove(old)
+			s.remove(hash, key)
 		}
 		return
 	}
-	if old != nil {
-		e.key, e.slot = old.key, old.slot
-		e.used.Store(true)
-		s.ring[e.slot] = e
-		s.bytes -= old.weight
-	} else {
-		e.key, e.slot = key, len(s.ring)
-		s.ring = append(s.ring, e)
+	if e.key != string(key) { // else it was here before, and others may read it
+		e.setKey(key)
 	}
-	s.entries[e.key] = e
+	if old != nil {
+		e.used.Store(true)
+		s.bytes -= old.weight
+	}
+	s.table.put(hash, e)
 	s.bytes += e.weight
 	for s.bytes > s.budget {
 		s.evict()
 	}
 }
 
-// remove takes e out; the last of the ring moves to its slot. It is called with the lock held.
-func (s *cacheShard) remove(e *cached) {
-	delete(s.entries, e.key)
-	last := len(s.ring) - 1
-	moved := s.ring[last]
-	s.ring[e.slot], moved.slot = moved, e.slot
-	s.ring[last] = nil
-	s.ring = s.ring[:last]
-	s.bytes -= e.weight
+// remove takes the document with the key out, if it is there. It is called with the lock held.
+func (s *cacheShard) remove(hash uint64, key []byte) {
+	if e := s.table.remove(hash, key); e != nil {
+		s.bytes -= e.weight
+	}
 }
 
 // evict removes the next entry that was not used since the hand came by. It is called with the lock held, and there is
 // an entry: the budget is not negative.
 func (s *cacheShard) evict() {
 	for {
-		if s.hand >= len(s.ring) {
+		if s.hand >= len(s.table.slots) {
 			s.hand = 0
 		}
-		if e := s.ring[s.hand]; !e.used.Swap(false) {
-			s.remove(e)
+		if e := s.table.slots[s.hand].e; e != nil && !e.used.Swap(false) {
+			s.table.removeAt(s.hand) // and one that is behind may stand there now
+			s.bytes -= e.weight
 			s.evicted++
 			return
 		}
 		s.hand++
 	}
 }
+
+// A table finds documents by their keys: with open addressing and linear probing, the hash beside the pointer, and deletion
+// that closes the gap (Knuth, The Art of Computer Programming, volume 3, 6.4, algorithm R). A look-up reads one line of the
+// table, and one of the document; in a map there are two more, and the key stands somewhere else again.
+type table struct {
+	slots []slot // a power of two, at most three quarters of them taken
+	n     int
+}
+
+type slot struct {
+	hash uint64
+	e    *cached // nil: free
+}
+
+// place returns where the search for a hash begins. The lowest bits are those of the shard, which all hashes share.
+func (t *table) place(hash uint64) int { return int(hash/cacheShards) & (len(t.slots) - 1) }
+
+func (t *table) find(hash uint64, key []byte) *cached {
+	if t.n == 0 {
+		return nil
+	}
+	if i := t.index(hash, key); i >= 0 {
+		return t.slots[i].e
+	}
+	return nil
+}
+
+// index returns where the document with the key stands, or -1. The table is not empty.
+func (t *table) index(hash uint64, key []byte) int {
+	for i := t.place(hash); ; i = (i + 1) & (len(t.slots) - 1) {
+		s := &t.slots[i]
+		if s.e == nil {
+			return -1
+		}
+		if s.hash == hash && s.e.key == string(key) {
+			return i
+		}
+	}
+}
+
+// put puts in e, in the place of the one that has its key.
+func (t *table) put(hash uint64, e *cached) {
+	if 4*(t.n+1) > 3*len(t.slots) {
+		old := t.slots
+		t.slots = make([]slot, max(8, 2*len(old)))
+		for _, s := range old {
+			if s.e != nil {
+				t.slots[t.free(s.hash)] = s
+			}
+		}
+	}
+	if i := t.index(hash, bytesOf(e.key)); i >= 0 {
+		t.slots[i].e = e
+		return
+	}
+	t.slots[t.free(hash)] = slot{hash, e}
+	t.n++
+}
+
+// free returns the first free slot for a hash.
+func (t *table) free(hash uint64) int {
+	i := t.place(hash)
+	for t.slots[i].e != nil {
+		i = (i + 1) & (len(t.slots) - 1)
+	}
+	return i
+}
+
+// remove removes the document with the key and returns it, nil if it is not there.
+func (t *table) remove(hash uint64, key []byte) *cached {
+	if t.n == 0 {
+		return nil
+	}
+	i := t.index(hash, key)
+	if i < 0 {
+		return nil
+	}
+	e := t.slots[i].e
+	t.removeAt(i)
+	return e
+}
+
+// removeAt frees slot i, and moves up what would not be found behind a free slot.
+func (t *table) removeAt(i int) {
+	mask := len(t.slots) - 1
+	for j := (i + 1) & mask; t.slots[j].e != nil; j = (j + 1) & mask {
+		// It may move to i unless its search begins behind i.
+		if begin := t.place(t.slots[j].hash); (j-begin)&mask >= (j-i)&mask {
+			t.slots[i] = t.slots[j]
+			i = j
+		}
+	}
+	t.slots[i] = slot{}
+	t.n--
+}
+
+// bytesOf returns the bytes of s, which nobody may change.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

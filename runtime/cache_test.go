@@ -24,15 +24,21 @@ func TestCacheKeepsItsBudget(t *testing.T) {
 	kept := 0
 	for i := range c.shards {
 		s := &c.shards[i]
-		if s.bytes > s.budget || len(s.ring) != len(s.entries) || s.bytes != int64(len(s.ring))*100 {
-			t.Fatalf("shard %d: %d bytes of %d, ring of %d for %d entries", i, s.bytes, s.budget, len(s.ring), len(s.entries))
+		if s.bytes > s.budget || s.bytes != int64(s.table.n)*100 {
+			t.Fatalf("shard %d: %d bytes of %d for %d entries", i, s.bytes, s.budget, s.table.n)
 		}
-		for slot, e := range s.ring {
-			if e.slot != slot || s.entries[e.key] != e {
-				t.Fatalf("shard %d: the entry of %q is not where it says", i, e.key)
+		found := 0
+		for _, slot := range s.table.slots {
+			if slot.e != nil {
+				if found++; s.table.find(slot.hash, []byte(slot.e.key)) != slot.e {
+					t.Fatalf("shard %d: the entry of %q is not found", i, slot.e.key)
+				}
 			}
 		}
-		kept += len(s.ring)
+		if found != s.table.n {
+			t.Fatalf("shard %d: %d entries, it says %d", i, found, s.table.n)
+		}
+		kept += found
 	}
 	if kept < 500 {
 		t.Errorf("the cache keeps %d documents, it has room for 640", kept)
@@ -137,4 +143,45 @@ func TestCacheIsCoherentUnderReadersAndWriters(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// The table of a shard does what a map does, also where hashes collide.
+func TestTableIsAMap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 50 {
+		var tab table
+		want := map[string]*cached{}
+		hashes := map[string]uint64{}
+		spread := 1 + r.IntN(200) // how many hashes there are
+		for range 2000 {
+			key := fmt.Sprint("key ", r.IntN(300))
+			if r.IntN(10) == 0 {
+				key += " that does not fit into the room that there is for keys"
+			}
+			if _, ok := hashes[key]; !ok {
+				hashes[key] = uint64(r.IntN(spread)) * cacheShards
+			}
+			hash := hashes[key]
+			switch r.IntN(3) {
+			case 0:
+				if got := tab.remove(hash, []byte(key)); got != want[key] {
+					t.Fatalf("remove(%q) = %p, want %p", key, got, want[key])
+				}
+				delete(want, key)
+			default:
+				e := new(cached)
+				e.setKey([]byte(key))
+				tab.put(hash, e)
+				want[key] = e
+			}
+			if tab.n != len(want) {
+				t.Fatalf("%d entries, want %d", tab.n, len(want))
+			}
+		}
+		for key, hash := range hashes {
+			if got := tab.find(hash, []byte(key)); got != want[key] || got != nil && got.key != key {
+				t.Fatalf("find(%q) = %v, want %v", key, got, want[key])
+			}
+		}
+	}
 }
