@@ -13,7 +13,7 @@ type treeCursor struct {
 
 func (c *treeCursor) reset(d *delta) {
 	clear(c.buf[:c.n])
-	*c = treeCursor{tree: d, buf: c.buf}
+	c.tree, c.n, c.at, c.size, c.end = d, 0, 0, 0, false // and not the whole cursor, which is a copy of buf
 }
 
 // item returns the item that the cursor is at, nil at the end.
