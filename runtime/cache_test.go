@@ -1,10 +1,12 @@
 package kixx
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -30,8 +32,8 @@ func TestCacheKeepsItsBudget(t *testing.T) {
 		found := 0
 		for _, slot := range s.table.slots {
 			if slot.e != nil {
-				if found++; s.table.find(slot.hash, []byte(slot.e.key)) != slot.e {
-					t.Fatalf("shard %d: the entry of %q is not found", i, slot.e.key)
+				if found++; s.table.find(slot.hash, slot.e.key()) != slot.e {
+					t.Fatalf("shard %d: the entry of %q is not found", i, slot.e.key())
 				}
 			}
 		}
@@ -179,9 +181,25 @@ func TestTableIsAMap(t *testing.T) {
 			}
 		}
 		for key, hash := range hashes {
-			if got := tab.find(hash, []byte(key)); got != want[key] || got != nil && got.key != key {
+			if got := tab.find(hash, []byte(key)); got != want[key] || got != nil && string(got.key()) != key {
 				t.Fatalf("find(%q) = %v, want %v", key, got, want[key])
 			}
+		}
+	}
+}
+
+func TestACachedDocumentFillsTwoLines(t *testing.T) {
+	if size := unsafe.Sizeof(cached{}); size != 128 {
+		t.Errorf("a cached has %d bytes, want 128", size)
+	}
+	for n := range 2 * keyRoom {
+		key := bytes.Repeat([]byte("k"), n)
+		var e cached
+		if e.is(key) && n > 0 {
+			t.Errorf("a key of %d bytes is there before it is set", n)
+		}
+		if e.setKey(key); !e.is(key) || string(e.key()) != string(key) || e.is(append(key, 'x')) {
+			t.Errorf("a key of %d bytes comes back as %q", n, e.key())
 		}
 	}
 }

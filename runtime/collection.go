@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -213,7 +214,7 @@ func (c *collection) decode(key, value []byte, version store.Version) (*cached, 
 }
 
 // weigh estimates what a cached document takes: its strings, as much again for the rest of the struct, and a fixed part.
-func weigh(key, value []byte) int64 { return int64(len(key) + 2*len(value) + 200) }
+func weigh(key, value []byte) int32 { return int32(min(len(key)+2*len(value)+200, math.MaxInt32)) }
 
 // wrap adds which document it was about.
 func (c *collection) wrap(key []byte, err error) error {
