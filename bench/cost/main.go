@@ -1,10 +1,12 @@
-// Command cost prints what one more entity costs an application: bytes of its binary, seconds of CPU to compile, lines of
-// generated code; for this project, and for ent, which generates typed clients over SQL, with the same fields and indexes.
+// Command cost prints what entities cost an application: seconds to generate their code, its lines, seconds of CPU to compile
+// it, bytes of the binary; for this project, and for ent, sqlc and gorm gen, which generate typed code over SQL, with the same
+// fields and indexes.
 //
-//	cd bench/cost && go run . [-few 10] [-many 100] [-runs 3]
+//	cd bench/cost && go run . [-few 10] [-many 100] [-runs 3] [-only name]
 //
-// Each figure is a slope: what many entities cost more than few of them, divided by their number. So what an application pays
-// once, whatever it stores, is not in it. Other work on the machine makes seconds of CPU more: the least of the runs counts.
+// The first table is of slopes: what many entities cost more than few of them, divided by their number. So what an application
+// pays once, whatever it stores, is not in it. The second one is of all the many. Other work on the machine makes seconds more: the
+// least of the runs counts.
 package main
 
 import (
@@ -15,7 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
+	"time"
 )
 
 // A generator is one that is measured.
@@ -26,23 +28,27 @@ type generator struct {
 	packages string                        // what is generated, as a pattern of go build
 }
 
-var generators = []generator{kixxgen, ent}
+var generators = []generator{kixxgen, ent, sqlc, gorm}
 
 // A cost is what an application with some entities takes.
 type cost struct {
 	plain, held int64 // bytes of a binary that gets a document of every entity, and of one that keeps what has all methods
-	compile     float64
+	compile     float64 // seconds of CPU
+	generate    float64 // seconds, of a command that was run before
 	lines       int
 }
 
 func main() {
 	few := flag.Int("few", 10, "entities of the smaller application")
 	many := flag.Int("many", 100, "entities of the larger application")
-	runs := flag.Int("runs", 3, "how often each is compiled")
+	runs := flag.Int("runs", 3, "how often each is generated and compiled")
+	only := flag.String("only", "", "one generator")
 	flag.Parse()
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "per entity\tbinary, plain\tbinary, held\tCPU to compile\tlines generated")
+	var slopes, totals [][]string
 	for _, g := range generators {
+		if *only != "" && *only != g.name {
+			continue
+		}
 		a, err := g.measure(*few, *runs)
 		if err != nil {
 			log.Fatalf("%s: %v", g.name, err)
@@ -52,10 +58,22 @@ func main() {
 			log.Fatalf("%s: %v", g.name, err)
 		}
 		n := float64(*many - *few)
-		fmt.Fprintf(out, "%s\t%.0f KB\t%.0f KB\t%.2f s\t%.0f\n", g.name,
-			float64(b.plain-a.plain)/n/1000, float64(b.held-a.held)/n/1000, (b.compile-a.compile)/n, float64(b.lines-a.lines)/n)
+		slopes = append(slopes, []string{g.name, fmt.Sprintf("%.0f KB", float64(b.plain-a.plain)/n/1000), fmt.Sprintf("%.0f KB", float64(b.held-a.held)/n/1000),
+			fmt.Sprintf("%.2f s", (b.compile-a.compile)/n), fmt.Sprintf("%.0f", float64(b.lines-a.lines)/n)})
+		totals = append(totals, []string{g.name, fmt.Sprintf("%.1f s", b.generate), fmt.Sprint(b.lines), fmt.Sprintf("%.0f s", b.compile),
+			fmt.Sprintf("%.1f MB", float64(b.plain)/1e6), fmt.Sprintf("%.1f MB", float64(b.held)/1e6)})
 	}
-	out.Flush()
+	printTable("per entity | binary, plain | binary, held | CPU to compile | lines generated", slopes)
+	fmt.Println()
+	printTable(fmt.Sprintf("%d entities | generate | lines | CPU to compile | binary, plain | binary, held", *many), totals)
+}
+
+// printTable prints a table in Markdown.
+func printTable(head string, rows [][]string) {
+	fmt.Printf("| %s |\n| ---%s |\n", head, strings.Repeat(" | ---:", strings.Count(head, "|")))
+	for _, row := range rows {
+		fmt.Printf("| %s |\n", strings.Join(row, " | "))
+	}
 }
 
 // measure makes an application with n entities, and builds it.
@@ -74,10 +92,16 @@ func (g generator) measure(n, runs int) (cost, error) {
 			return cost{}, err
 		}
 	}
-	if _, err := run(dir, g.generate...); err != nil {
-		return cost{}, err
-	}
 	var c cost
+	for i := range runs + 1 { // the first one builds the command
+		began := time.Now()
+		if _, err := run(dir, g.generate...); err != nil {
+			return cost{}, err
+		}
+		if took := time.Since(began).Seconds(); i == 1 || i > 1 && took < c.generate {
+			c.generate = took
+		}
+	}
 	for _, one := range []struct {
 		name string
 		size *int64

@@ -78,9 +78,8 @@ type Operation struct {
 	Name    string
 	Title   string // for people
 	Workers int
-	Durable bool // on a peer that was opened so
-	Cold    bool // on a peer whose cache has room for a tenth of the documents
-	Writes  bool
+	Durable bool          // on a peer that was opened so
+	Cold    bool          // on a peer whose cache has room for a tenth of the documents
 	Delay   time.Duration // that every sync takes longer, of peers that can say so
 	batch   int           // how many steps between two looks at the clock
 	per     func(w *work) int
@@ -96,18 +95,18 @@ func Operations() []Operation {
 		{Name: "page", Title: "page of 20", Workers: 1, batch: 8, do: page},
 		{Name: "deep", Title: "page of 20, behind 500", Workers: 1, batch: 8, do: deep},
 		{Name: "scan", Title: "scan, per document", Workers: 1, batch: 1, do: scan, per: func(w *work) int { return w.n + int(w.inserted.Load()) }},
-		{Name: "set", Title: "Set, no sync", Workers: 1, Writes: true, batch: 16, do: set},
-		{Name: "update", Title: "Update, no sync", Workers: 1, Writes: true, batch: 16, do: update},
-		{Name: "ycsb-a", Title: "YCSB A: 50 % Get, 50 % Set", Workers: 2, Writes: true, batch: 16, do: mix(50, (*work).set)},
-		{Name: "ycsb-b", Title: "YCSB B: 95 % Get, 5 % Set", Workers: 2, Writes: true, batch: 16, do: mix(95, (*work).set)},
+		{Name: "set", Title: "Set, no sync", Workers: 1, batch: 16, do: set},
+		{Name: "update", Title: "Update, no sync", Workers: 1, batch: 16, do: update},
+		{Name: "ycsb-a", Title: "YCSB A: 50 % Get, 50 % Set", Workers: 2, batch: 16, do: mix(50, (*work).set)},
+		{Name: "ycsb-b", Title: "YCSB B: 95 % Get, 5 % Set", Workers: 2, batch: 16, do: mix(95, (*work).set)},
 		{Name: "ycsb-c", Title: "YCSB C: Get", Workers: 2, batch: 64, do: mix(100, nil)},
-		{Name: "ycsb-d", Title: "YCSB D: 95 % Get of the latest, 5 % Insert", Workers: 2, Writes: true, batch: 16, do: latest},
-		{Name: "ycsb-e", Title: "YCSB E: 95 % pages of 1 to 100, 5 % Insert", Workers: 2, Writes: true, batch: 4, do: ranges},
-		{Name: "ycsb-f", Title: "YCSB F: 50 % Get, 50 % Update", Workers: 2, Writes: true, batch: 16, do: mix(50, (*work).update)},
+		{Name: "ycsb-d", Title: "YCSB D: 95 % Get of the latest, 5 % Insert", Workers: 2, batch: 16, do: latest},
+		{Name: "ycsb-e", Title: "YCSB E: 95 % pages of 1 to 100, 5 % Insert", Workers: 2, batch: 4, do: ranges},
+		{Name: "ycsb-f", Title: "YCSB F: 50 % Get, 50 % Update", Workers: 2, batch: 16, do: mix(50, (*work).update)},
 		{Name: "get-cold", Title: "Get, cache a tenth of the data", Workers: 1, Cold: true, batch: 16, do: get},
-		{Name: "set-sync-1", Title: "Set, durable, 1 writer", Workers: 1, Durable: true, Writes: true, batch: 1, do: set},
-		{Name: "set-sync-64", Title: "Set, durable, 64 writers", Workers: 64, Durable: true, Writes: true, batch: 1, do: set},
-		{Name: "set-sync-64-slow", Title: "the same, a sync takes 1 ms longer", Workers: 64, Durable: true, Writes: true, Delay: time.Millisecond, batch: 1, do: set},
+		{Name: "set-sync-1", Title: "Set, durable, 1 writer", Workers: 1, Durable: true, batch: 1, do: set},
+		{Name: "set-sync-64", Title: "Set, durable, 64 writers", Workers: 64, Durable: true, batch: 1, do: set},
+		{Name: "set-sync-64-slow", Title: "the same, a sync takes 1 ms longer", Workers: 64, Durable: true, Delay: time.Millisecond, batch: 1, do: set},
 	}
 }
 

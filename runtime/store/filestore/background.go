@@ -8,8 +8,8 @@ import (
 )
 
 // gatherFrom is the length of a sync from which it pays to wait for more commits before the next one. Below it, the
-// wait costs about what it saves.
-const gatherFrom = 500 * time.Microsecond
+// wait costs about what it saves: memory that says it is a disk.
+const gatherFrom = 50 * time.Microsecond
 
 // gatherMost is the longest wait. A disk that has stalled once must not make everybody wait as long again.
 const gatherMost = 5 * time.Millisecond
@@ -45,7 +45,8 @@ func (g *gathering) signal() {
 	}
 }
 
-// gather waits until as many commits are queued as were there last time, but at most half as long as a sync takes. The
+// gather waits until as many commits are queued as were there last time, but at most as long as a sync takes: so many callers
+// need some time to begin their next commits, and if half of them came too late, each would wait for two syncs. The
 // queue may be empty: when all callers were in the last group, the first one that comes back would go alone. Commits
 // that need no sync, since they have met a conflict, are not made to wait for others.
 func (s *Store) gather() {
@@ -65,7 +66,7 @@ func (s *Store) gather() {
 	}
 	g.want = g.expect
 	s.wmu.Unlock()
-	if wait := min(g.synced/2, gatherMost); g.timer == nil {
+	if wait := min(g.synced, gatherMost); g.timer == nil {
 		g.timer = s.after(wait, g.signal)
 	} else {
 		g.timer.Reset(wait)

@@ -95,7 +95,9 @@ func TestPowerCutsOnARealFileSystem(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(c.mode), 12))
 			var acks, lost, compacted int
 			var base [killWriters]int
-			for cut := range c.cuts {
+			// Runs and compactions sync as well: a few cuts may fall where nothing is to be lost.
+			cut := 0
+			for ; cut < c.cuts || c.mode == store.NoSync && lost == 0 && cut < 10*c.cuts; cut++ {
 				o := filestore.Options{SegmentSize: 64 << 10, Reserve: 16 << 10, FlushKeys: 30}
 				o.Logger = (&quiet{}).logger()
 				o.Durability.Mode = c.mode
@@ -147,7 +149,7 @@ func TestPowerCutsOnARealFileSystem(t *testing.T) {
 				wg.Wait()
 				d.remount()
 			}
-			proof(t, 3, "cuts", c.cuts, "acknowledged", acks, "lost", lost, "compacted", compacted)
+			proof(t, 3, "cuts", cut, "acknowledged", acks, "lost", lost, "compacted", compacted)
 			if acks == 0 || c.mode == store.Sync && c.cuts > 200 && compacted == 0 {
 				t.Error("that is no test")
 			}

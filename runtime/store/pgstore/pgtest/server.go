@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -62,18 +63,31 @@ func prepare(settings []string) (*Server, error) {
 	if s.dir, err = os.MkdirTemp("", "kixx-postgres-"); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if s.port, err = freePort(); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	if s.as != nil {
 		if err := os.Chown(s.dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
 			return nil, errors.Join(err, s.Stop())
 		}
 	}
 	return s, nil
+}
+
+// freePort returns a port that nobody listens on. A server that is down for a while must find its own free when it comes back,
+// so it is below the ports that systems give to connections.
+func freePort() (int, error) {
+	const first, last = 10_000, 32_000
+	for tries := 0; ; tries++ {
+		port := first + rand.IntN(last-first)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if tries == 1000 {
+			return 0, err
+		}
+	}
 }
 
 // binaries returns the directory with the newest server.

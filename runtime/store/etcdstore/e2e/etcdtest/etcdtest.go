@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -147,15 +148,19 @@ func Start(n int, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// freePorts returns addresses of this machine on which nobody listens.
+// freePorts returns addresses that nobody listens on. A server that is down for a while must find its own free when it comes
+// back, so they are below the ports that systems give to connections.
 func freePorts(n int) (list []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	const first, last = 10_000, 32_000
+	for tries := 0; len(list) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first)))
+		switch {
+		case err == nil:
+			defer l.Close() // when all are known, so that they differ
+			list = append(list, l.Addr().String())
+		case tries == 1000:
 			return nil, err
 		}
-		defer l.Close() // when all are known, so that they differ
-		list = append(list, l.Addr().String())
 	}
 	return list, nil
 }
