@@ -232,6 +232,18 @@ var bugs = []bug{
 		"TestContract/NoSync",
 	},
 	{
+		"what was looked up before the lock counts for ever", inStore + "commit.go",
+		"if c.ver != nil && s.at == c.seen {",
+		"if c.ver != nil {",
+		"TestConditionsAreThoseOfTheMoment",
+	},
+	{
+		"a fence is remembered after it was changed", inStore + "commit.go",
+		"s.recent.add(c.at, c.enc.changes)\n\t\t\ts.forgetFences(c.enc.changes)",
+		"s.recent.add(c.at, c.enc.changes)",
+		"TestConditionsAreThoseOfTheMoment",
+	},
+	{
 		"guards do not see what is pending", inStore + "commit.go",
 		"for i := len(s.pending); i >= 0; i-- { // the newest first",
 		"for i := len(s.pending) - 1; i >= 0; i-- { // the newest first",
