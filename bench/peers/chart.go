@@ -32,12 +32,12 @@ func Chart(results []Result) string {
 		y[at] += 8
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, k := range t.peers {
-			if v := t.median(k.Name, p.operation, n, cpu); !math.IsNaN(v) {
+			if v := t.typical(k.Name, p.operation, n, cpu); !math.IsNaN(v) {
 				low, high = min(low, v), max(high, v)
 			}
 		}
 		for _, k := range t.peers {
-			v := t.median(k.Name, p.operation, n, cpu)
+			v := t.typical(k.Name, p.operation, n, cpu)
 			if math.IsNaN(v) {
 				continue
 			}

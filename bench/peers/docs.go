@@ -70,7 +70,7 @@ func Short(results []Result) string {
 	}
 	t.writeRows(&b, rows, columns, func(peer, op string) string {
 		if peer == "kixx" {
-			return duration(t.median(peer, op, n, cpu))
+			return duration(t.typical(peer, op, n, cpu))
 		}
 		if x := times(t.ratio(peer, "kixx", op, n, cpu)); x != "–" {
 			return x + "×"

@@ -61,26 +61,43 @@ func cpu(r Result) float64    { return r.Measured.CPU }
 func allocs(r Result) float64 { return r.Measured.Allocs }
 func value(r Result) float64  { return r.Value }
 
-// median returns the median of the rounds; NaN if there are none.
-func (t *tables) median(peer, operation string, n int, f figure) float64 {
+// typical returns the median of the rounds, NaN if there are none; of an operation that writes it returns the mean of all that was
+// done in them, since work in the background that writes make falls into few of the rounds.
+func (t *tables) typical(peer, operation string, n int, f figure) float64 {
 	var list []float64
+	var sum, count float64
 	for _, r := range t.by[key{peer, operation, n}] {
 		list = append(list, f(r))
+		if r.Measured != nil {
+			sum, count = sum+f(r)*float64(r.Measured.Count), count+float64(r.Measured.Count)
+		}
+	}
+	if writes(operation) && count > 0 {
+		return sum / count
 	}
 	return median(list)
 }
 
+// writes reports whether an operation writes.
+func writes(operation string) bool {
+	return strings.HasPrefix(operation, "set") || operation == "update" || strings.HasPrefix(operation, "ycsb")
+}
+
 // own returns what an operation of kixx takes without what measuring does.
 func (t *tables) own(operation string, n int, f figure) float64 {
-	x := t.median("kixx", operation, n, f)
-	if h := t.median("harness", operation, n, f); !math.IsNaN(h) {
+	x := t.typical("kixx", operation, n, f)
+	if h := t.typical("harness", operation, n, f); !math.IsNaN(h) {
 		x -= h
 	}
 	return x
 }
 
-// ratio returns the median, over the rounds, of what a takes divided by what b takes in the same round.
+// ratio returns what a takes divided by what b takes: the median over the rounds, each compared with itself, or that of the means
+// of an operation that writes.
 func (t *tables) ratio(a, b, operation string, n int, f figure) float64 {
+	if writes(operation) {
+		return t.typical(a, operation, n, f) / t.typical(b, operation, n, f)
+	}
 	var list []float64
 	for _, x := range t.by[key{a, operation, n}] {
 		for _, y := range t.by[key{b, operation, n}] {
@@ -166,25 +183,25 @@ func Report(results []Result) string {
 	for _, n := range t.sizes {
 		fmt.Fprintf(&b, "## %s documents\n\n", thousands(n))
 		b.WriteString("Processor time per operation, of all threads of the process, background work included:\n\n")
-		t.write(&b, n, short, func(peer, op string) string { return duration(t.median(peer, op, n, cpu)) })
+		t.write(&b, n, short, func(peer, op string) string { return duration(t.typical(peer, op, n, cpu)) })
 		b.WriteString("\nHow many times what kixx takes, by processor time, in the same round:\n\n")
 		t.write(&b, n, short, func(peer, op string) string { return times(t.ratio(peer, "kixx", op, n, cpu)) })
 		b.WriteString("\nTime per operation, of all goroutines together:\n\n")
-		t.write(&b, n, short, func(peer, op string) string { return duration(t.median(peer, op, n, wall)) })
+		t.write(&b, n, short, func(peer, op string) string { return duration(t.typical(peer, op, n, wall)) })
 		b.WriteString("\nThe mixes of YCSB, processor time per operation, two goroutines:\n\n")
-		t.write(&b, n, mixes, func(peer, op string) string { return duration(t.median(peer, op, n, cpu)) })
+		t.write(&b, n, mixes, func(peer, op string) string { return duration(t.typical(peer, op, n, cpu)) })
 		b.WriteString("\nMore:\n\n")
 		t.write(&b, n, []column{{"peek", "Peek, processor time"}, {"get-cold", "Get, cache a tenth, processor time"}, {"set-sync-64-slow", "64 writers, slow syncs"}, {"open", "open"}, {"open-crash", "open after kill -9"}},
 			func(peer, op string) string {
 				if op == "peek" || op == "get-cold" {
-					return duration(t.median(peer, op, n, cpu))
+					return duration(t.typical(peer, op, n, cpu))
 				}
-				return duration(t.median(peer, op, n, wall))
+				return duration(t.typical(peer, op, n, wall))
 			})
 		b.WriteString("\nAllocations per operation:\n\n")
-		t.write(&b, n, []column{{"get", "Get"}, {"peek", "Peek"}, {"page", "page of 20"}, {"set", "Set"}, {"update", "Update"}}, func(peer, op string) string { return plainNumber(t.median(peer, op, n, allocs)) })
+		t.write(&b, n, []column{{"get", "Get"}, {"peek", "Peek"}, {"page", "page of 20"}, {"set", "Set"}, {"update", "Update"}}, func(peer, op string) string { return plainNumber(t.typical(peer, op, n, allocs)) })
 		b.WriteString("\nMegabytes:\n\n")
-		t.write(&b, n, []column{{"heap", "heap"}, {"rss", "resident, not of files"}, {"disk", "disk after the load"}, {"disk-end", "disk after the writes"}}, func(peer, op string) string { return megabytes(t.median(peer, op, n, value)) })
+		t.write(&b, n, []column{{"heap", "heap"}, {"rss", "resident, not of files"}, {"disk", "disk after the load"}, {"disk-end", "disk after the writes"}}, func(peer, op string) string { return megabytes(t.typical(peer, op, n, value)) })
 		b.WriteString("\n")
 	}
 	if len(t.sizes) > 1 {
@@ -200,7 +217,7 @@ func Report(results []Result) string {
 func exponent(t *tables, peer, op string) string {
 	var xs, ys []float64
 	for _, n := range t.sizes {
-		if y := t.median(peer, op, n, cpu); !math.IsNaN(y) {
+		if y := t.typical(peer, op, n, cpu); !math.IsNaN(y) {
 			xs, ys = append(xs, math.Log(float64(n))), append(ys, math.Log(y))
 		}
 	}

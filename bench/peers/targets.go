@@ -28,7 +28,7 @@ func under(peer, operation string, f figure) func(t *tables, n int) float64 {
 // allocated returns how often kixx allocates, without what the harness does.
 func allocated(operation string) func(t *tables, n int) float64 {
 	return func(t *tables, n int) float64 {
-		return math.Round(t.median("kixx", operation, n, allocs) - t.median("harness", operation, n, allocs))
+		return math.Round(t.typical("kixx", operation, n, allocs) - t.typical("harness", operation, n, allocs))
 	}
 }
 
@@ -42,7 +42,7 @@ func sized(name string, by func(m *Meta) float64) func(t *tables, n int) float64
 	return func(t *tables, n int) float64 {
 		for _, m := range t.metas {
 			if m.N == n {
-				return t.median("kixx", name, n, value) / by(m)
+				return t.typical("kixx", name, n, value) / by(m)
 			}
 		}
 		return math.NaN()
@@ -72,8 +72,8 @@ var targets = []target{
 	{what: "durable Set, 64 writers, pebble beside it, time", least: 1.3, figure: under("pebble", "set-sync-64", wall)},
 	{what: "the same where a sync takes 1 ms longer", least: 1.7, figure: under("pebble", "set-sync-64-slow", wall)},
 	{what: "durable Set, 64 writers, SQLite beside it, time", least: 7, figure: under("sqlite", "set-sync-64", wall)},
-	{what: "open after a clean close, ms", n: million, most: 10, figure: func(t *tables, n int) float64 { return t.median("kixx", "open", n, wall) / 1e6 }},
-	{what: "open after kill -9, ms", n: million, most: 500, figure: func(t *tables, n int) float64 { return t.median("kixx", "open-crash", n, wall) / 1e6 }},
+	{what: "open after a clean close, ms", n: million, most: 10, figure: func(t *tables, n int) float64 { return t.typical("kixx", "open", n, wall) / 1e6 }},
+	{what: "open after kill -9, ms", n: million, most: 500, figure: func(t *tables, n int) float64 { return t.typical("kixx", "open-crash", n, wall) / 1e6 }},
 	{what: "heap after a collection, above the caches, MB", n: million, most: 60, figure: sized("heap-cold-above", func(*Meta) float64 { return 1e6 })},
 	{what: "disk after Compact, beside the JSON", n: million, most: 1.35, figure: sized("disk-compact", func(m *Meta) float64 { return float64(m.JSON) })},
 }

@@ -116,7 +116,7 @@ func (s *Store) compactDue() (err error) {
 			return nil
 		}
 		p := pacer{s: s, quit: s.compaction.quit, rate: compactRate}
-		p.urgent = func() bool { return u.dead() > u.live*5/8+u.slack || s.compaction.over.Load() }
+		p.urgent = func() bool { return u.dead() > u.live*11/16+u.slack || s.compaction.over.Load() }
 		if err := s.compactSegment(ctx, u.seg, &p); err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func (s *Store) usage() (u usage) {
 		u.live += g.live
 	}
 	u.slack = s.compaction.slack
-	if u.dead() <= u.live/2+u.slack {
+	if u.dead() <= u.live*5/8+u.slack {
 		return u
 	}
 	least := 1.0

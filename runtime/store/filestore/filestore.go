@@ -272,7 +272,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 	s.merging.failed = func(in time.Duration, err error) {
 		s.log.Warn("filestore: runs could not be merged; it is tried again", "dir", s.dir, "in", in, "err", err)
 	}
-	s.compaction = compaction{turn: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 4 * 3}
+	s.compaction = compaction{turn: make(chan struct{}, 1), quit: s.flushing.quit, kept: make(map[segID]error), slack: o.SegmentSize / 8 * 7}
 	s.compaction.init()
 	s.compaction.s, s.compaction.work, s.compaction.counts = s, s.compactDue, &s.counts.compacting
 	s.compaction.failed = func(in time.Duration, err error) {
