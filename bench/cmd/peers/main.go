@@ -1,6 +1,6 @@
 // Command peers measures this project beside what people would pick instead:
 //
-//	go run -C bench ./cmd/peers [-n 100000] [-peer name,…] [-operation name,…] [-rounds 3] [-span 300ms] [-json file] [-dir directory] [-profiles directory]
+//	go run -C bench ./cmd/peers [-n 100000] [-peer name,…] [-operation name,…] [-rounds 3] [-span 200ms] [-json file] [-dir directory] [-profiles directory]
 //
 // It checks first that every peer does the work, then measures all of them by turns, each in a process of its own, and at
 // last kills these processes and checks that no acknowledged write is lost. It prints a table in Markdown. What a run has
@@ -43,7 +43,7 @@ func run() error {
 	p := peers.Plan{}
 	flag.IntVar(&p.N, "n", 100_000, "how many documents there are")
 	flag.IntVar(&p.Rounds, "rounds", 3, "how often each peer has its turn at an operation")
-	flag.DurationVar(&p.Span, "span", 300*time.Millisecond, "how long a turn is")
+	flag.DurationVar(&p.Span, "span", 200*time.Millisecond, "how long a turn is")
 	flag.StringVar(&p.Dir, "dir", "", "where the databases are made")
 	flag.StringVar(&p.Profiles, "profiles", "", "a directory for a profile of the processor of the last turn of each peer and operation")
 	names := flag.String("peer", "", "the peers, separated by commas; all if it is empty")
