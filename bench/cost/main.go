@@ -32,7 +32,7 @@ var generators = []generator{kixxgen, ent, sqlc, gorm}
 
 // A cost is what an application with some entities takes.
 type cost struct {
-	plain, held int64 // bytes of a binary that gets a document of every entity, and of one that keeps what has all methods
+	plain, held int64   // bytes of a binary that gets a document of every entity, and of one that keeps what has all methods
 	compile     float64 // seconds of CPU
 	generate    float64 // seconds, of a command that was run before
 	lines       int
