@@ -32,13 +32,13 @@ func Chart(results []Result) string {
 		y[at] += 8
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, k := range t.peers {
-			if v := t.typical(k.Name, p.operation, n, cpu); !math.IsNaN(v) {
+			if v := t.typical(k.Name, p.operation, n, cpu); !math.IsNaN(v) && !k.Empty {
 				low, high = min(low, v), max(high, v)
 			}
 		}
 		for _, k := range t.peers {
 			v := t.typical(k.Name, p.operation, n, cpu)
-			if math.IsNaN(v) {
+			if math.IsNaN(v) || k.Empty {
 				continue
 			}
 			// The shortest bar is a tenth of the longest: lengths are logarithms.
