@@ -100,14 +100,7 @@ func (p *columns) Set(it *Item) error {
 }
 
 func (p *columns) Update(id string, change func(it *Item)) error {
-	return untilNoneIsFaster(func() error {
-		it, err := p.Get(id)
-		if err != nil {
-			return err
-		}
-		change(it)
-		return p.Set(it)
-	})
+	return readAndSet(p, id, change)
 }
 
 func (p *columns) Page(category, from string, n int) ([]*Item, string, error) {

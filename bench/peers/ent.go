@@ -101,14 +101,7 @@ func (p *entStore) Set(it *Item) error {
 }
 
 func (p *entStore) Update(id string, change func(it *Item)) error {
-	return untilNoneIsFaster(func() error {
-		it, err := p.Get(id)
-		if err != nil {
-			return err
-		}
-		change(it)
-		return p.Set(it)
-	})
+	return readAndSet(p, id, change)
 }
 
 func (p *entStore) Page(category, from string, n int) ([]*Item, string, error) {

@@ -102,14 +102,7 @@ func (p *gormStore) Set(it *Item) error {
 }
 
 func (p *gormStore) Update(id string, change func(it *Item)) error {
-	return untilNoneIsFaster(func() error {
-		it, err := p.Get(id)
-		if err != nil {
-			return err
-		}
-		change(it)
-		return p.Set(it)
-	})
+	return readAndSet(p, id, change)
 }
 
 func (p *gormStore) Page(category, from string, n int) ([]*Item, string, error) {

@@ -95,14 +95,7 @@ func (p *jsonSQL) Set(it *Item) error {
 }
 
 func (p *jsonSQL) Update(id string, change func(it *Item)) error {
-	return untilNoneIsFaster(func() error {
-		it, err := p.Get(id)
-		if err != nil {
-			return err
-		}
-		change(it)
-		return p.Set(it)
-	})
+	return readAndSet(p, id, change)
 }
 
 func (p *jsonSQL) Page(category, from string, n int) ([]*Item, string, error) {

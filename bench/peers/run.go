@@ -274,7 +274,7 @@ func (r *run) measure(list []*contender, ops []Operation) error {
 				}
 			}
 		}
-		r.Log("%s is measured", o.Name)
+		r.Log("measured: %s", o.Title)
 	}
 	return nil
 }

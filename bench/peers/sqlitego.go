@@ -164,14 +164,7 @@ func (p *sqliteGo) Set(it *Item) error {
 }
 
 func (p *sqliteGo) Update(id string, change func(it *Item)) error {
-	return untilNoneIsFaster(func() error {
-		it, err := p.Get(id)
-		if err != nil {
-			return err
-		}
-		change(it)
-		return p.Set(it)
-	})
+	return readAndSet(p, id, change)
 }
 
 func (p *sqliteGo) Page(category, from string, n int) ([]*Item, string, error) {

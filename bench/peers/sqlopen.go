@@ -100,10 +100,15 @@ func changed(r sql.Result, err error) error {
 	return err
 }
 
-// untilNoneIsFaster runs f, which reads and writes what it has read, until no other write came between.
-func untilNoneIsFaster(f func() error) error {
+// readAndSet is Update by Get and Set, again if another write came between.
+func readAndSet(p Peer, id string, change func(it *Item)) error {
 	for {
-		if err := f(); !errors.Is(err, ErrStale) {
+		it, err := p.Get(id)
+		if err != nil {
+			return err
+		}
+		change(it)
+		if err := p.Set(it); !errors.Is(err, ErrStale) {
 			return err
 		}
 	}
