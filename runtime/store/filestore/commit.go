@@ -231,7 +231,7 @@ func (s *Store) rememberFences(c *commit, known *fences) {
 			more = append(more, store.Check{Key: bytes.Clone(f.Key), Version: c.conditions[first+i].version})
 		}
 	}
-	if len(more) == 0 {
+	if len(more) == 0 || len(more) > mostFences {
 		return
 	}
 	if known != nil && len(*known)+len(more) <= mostFences {
