@@ -2,7 +2,6 @@ package kixx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -244,12 +243,7 @@ func (c *collection) write(ctx context.Context, in *scope, key []byte, prepare f
 		return one[0].doc, nil
 	}
 	w := writers.Get().(*writer)
-	defer func() {
-		// The store may still work on the bytes of a batch with an unknown outcome, and a panic may have come from anywhere.
-		if err == nil || !errors.Is(err, ErrUnknown) {
-			w.release()
-		}
-	}()
+	defer func() { w.release(err) }()
 	endTurn, err := c.core.turns.join(ctx, key)
 	if err != nil {
 		return nil, c.wrap(key, err)
@@ -322,11 +316,7 @@ func (c *collection) writeMany(ctx context.Context, in *scope, docs []manyDoc) (
 		return in.write(ctx, c, docs)
 	}
 	w := writers.Get().(*writer)
-	defer func() {
-		if err == nil || !errors.Is(err, ErrUnknown) {
-			w.release()
-		}
-	}()
+	defer func() { w.release(err) }()
 	sure := false
 	for tries := 1; ; {
 		reg, err := c.writable(ctx)

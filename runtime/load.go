@@ -191,11 +191,7 @@ func (c *collection) loadSome(ctx context.Context, in *scope, docs []*loadDoc, e
 		return 1, err
 	}
 	w := writers.Get().(*writer)
-	defer func() {
-		if err == nil || !errors.Is(err, ErrUnknown) {
-			w.release()
-		}
-	}()
+	defer func() { w.release(err) }()
 	keys := make([][]byte, len(docs))
 	for i, m := range docs {
 		keys[i] = m.key

@@ -234,11 +234,7 @@ func (c *collection) rewrite(ctx context.Context, items []store.Item) (err error
 		return err
 	}
 	w := writers.Get().(*writer)
-	defer func() {
-		if err == nil || !errors.Is(err, ErrUnknown) {
-			w.release()
-		}
-	}()
+	defer func() { w.release(err) }()
 	w.reset(c.db)
 	for i := range items {
 		old, err := c.decode(items[i].Key, items[i].Value, items[i].Version)

@@ -99,12 +99,7 @@ func (sc *scope) commit(ctx context.Context) (lost []byte, err error) {
 		return nil, sc.again
 	}
 	w := writers.Get().(*writer)
-	defer func() {
-		// As in collection.write.
-		if err == nil || !errors.Is(err, ErrUnknown) {
-			w.release()
-		}
-	}()
+	defer func() { w.release(err) }()
 	w.reset(sc.db)
 	w.several = true
 	for _, d := range sc.order {

@@ -30,6 +30,7 @@ type writer struct {
 	slot    int // of the receipt, if there is one
 	receipt bool
 	several bool // it is a transaction: another writer may overwrite a document before an unknown outcome is settled
+	handed  bool // an outcome was unknown, if only for a while: the bytes of the batch are the store's for good
 }
 
 // A change is one document of a commit.
@@ -46,6 +47,9 @@ var writers = sync.Pool{New: func() any { return new(writer) }}
 
 func (w *writer) reset(db *DB) {
 	w.giveBackReceipt()
+	if w.handed {
+		*w = writer{}
+	}
 	w.db, w.used, w.cols = db, 0, w.cols[:0]
 	w.values = w.values[:0]
 	w.batch.ID = newBatchID()
@@ -53,9 +57,16 @@ func (w *writer) reset(db *DB) {
 	w.batch.Ranges, w.several = nil, false
 }
 
-// release hands the writer on to the next commit.
-func (w *writer) release() {
+// release hands the writer on to the next commit, unless the store may still work on the bytes of its batch. err is what
+// came of its own one.
+func (w *writer) release(err error) {
+	if errors.Is(err, ErrUnknown) {
+		return // with its receipt, which may still be written
+	}
 	w.giveBackReceipt()
+	if w.handed {
+		return
+	}
 	clear(w.batch.Ops)
 	for _, ch := range w.changes[:w.used] {
 		ch.stored = nil
@@ -257,6 +268,7 @@ func (w *writer) commit(ctx context.Context) error {
 	var unknown error
 	for try := 0; ; try++ {
 		version, err := core.st.Commit(ctx, &w.batch)
+		w.handed = w.handed || errors.Is(err, ErrUnknown)
 		switch {
 		case err == nil:
 			w.committed(version)

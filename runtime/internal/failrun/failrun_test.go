@@ -84,7 +84,11 @@ func (r *recorder) Fatalf(format string, args ...any) {
 
 func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 
-func (r *recorder) Failed() bool { return len(r.said) > 0 }
+func (r *recorder) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.said) > 0
+}
 
 // A liar does with a few commits what a broken server might.
 type liar struct {
