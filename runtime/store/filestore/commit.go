@@ -69,8 +69,10 @@ func (s *Store) through(ctx context.Context, c *commit) (known bool, err error) 
 // admit takes c through stage W, as soon as there is room for what it changes, in memory and on the disk. What its conditions need from the runs is
 // read before, without a lock; it is read again if the runs have changed meanwhile.
 func (s *Store) admit(ctx context.Context, c *commit) (inline *group, err error) {
-	if err := s.flushing.admit(ctx, s); err != nil {
-		return nil, err
+	if !c.aside { // a flush may wait for the merge that it is for
+		if err := s.flushing.admit(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	if !c.moves {
 		if err := s.compaction.admit(ctx); err != nil {
@@ -484,7 +486,9 @@ func (s *Store) apply(g *group) {
 			continue
 		}
 		if c.moves {
-			s.state.applyMoves(c)
+			if !c.aside {
+				s.state.applyMoves(c)
+			}
 			continue
 		}
 		for _, h := range s.hooks {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,22 +17,26 @@ import (
 // This file gives back the space of segments most of which nobody needs any more.
 //
 // A segment can be compacted when nothing of it is replayed by an opening: then all that is needed of it is in the runs,
-// which count it.
+// which count it. Segments are emptied by a merge of all runs:
 //
-//  1. The segment is read. Each value that is the newest of its key is copied to the end of the log, in frames of moves
-//     that go the way of all commits. A move counts only if the key still has that value when it is published, and again
-//     when it is replayed: a commit in between wins.
-//  2. The log is synced up to there, in every durability mode: what was newer than a value in the segment must not be
-//     taken by a power cut when the segment is gone.
-//  3. The manifest is written without the segment, and with the end of step 2 as the floor.
-//  4. The file is removed when no version has it any more.
+//  1. The merge copies each value that it finds in one of them to the end of the log, in frames of moves that go the way of
+//     all commits, and writes the new place to the run that it makes. No commit, and no key in memory, has to do with it.
+//  2. The log is synced up to there, in every durability mode.
+//  3. The manifest is written with the new run instead of the old ones, without the segments, and with the end of step 2 as
+//     the floor.
+//  4. The files are removed when no version has them any more.
 //
-// Until step 3 the old places are good, whatever happens; from then on the new ones are on the disk. What runs say of the
-// old places after that is hidden by the moves, which are newer. A segment with a damage in it is kept.
+// Until step 3 the old places are good, whatever happens; from then on the new ones are on the disk. If there is a crash
+// before, the moves are replayed: a move counts if the key still has the value that its commit put. A segment with a damage
+// in one of those values is kept. Merges that go over all runs anyway, because the newer ones are not much smaller than the
+// oldest, empty a segment or two on their way, so that a merge only for that is rare.
+//
+// Where there is no room for a run, segments are compacted one at a time: what is needed of one is looked up, and moved by
+// commits that put the keys into memory with their new places, and lose to those of others that come in between.
 
 const (
-	// moveBytes is about how long a frame of moves is.
-	moveBytes = 1 << 20
+	// moveBytes is about how long a frame of moves is: commits of others wait for its sync.
+	moveBytes = 512 << 10
 
 	// moveKeys is of how many keys it is looked up at a time whether a segment has their newest values: so many that some of
 	// them are in the same blocks of runs.
@@ -101,9 +106,37 @@ func (c *compaction) setOver(over bool) {
 	}
 }
 
+// begin waits until nobody else compacts. Who calls it calls end afterwards.
+func (c *compaction) begin(ctx context.Context) error {
+	select {
+	case <-c.turn:
+		return nil
+	case <-c.quit:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tryBegin is begin if nobody compacts.
+func (c *compaction) tryBegin() bool {
+	select {
+	case <-c.turn:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *compaction) end() { c.turn <- struct{}{} }
+
 // compactDue compacts segments until there is not too much in them that nobody needs.
 func (s *Store) compactDue() (err error) {
 	ctx := context.Background()
+	if err := s.compaction.begin(ctx); err != nil {
+		return err
+	}
+	defer s.compaction.end()
 	defer func() {
 		if err != nil {
 			s.compaction.setOver(false) // waiting would not help
@@ -112,15 +145,38 @@ func (s *Store) compactDue() (err error) {
 	for {
 		u := s.usage()
 		s.compaction.setOver(u.over)
-		if u.seg == nil {
+		if !u.due {
 			return nil
 		}
-		p := pacer{s: s, quit: s.compaction.quit, rate: compactRate}
-		p.urgent = func() bool { return u.dead() > u.live*11/16+u.slack || s.compaction.over.Load() }
-		if err := s.compactSegment(ctx, u.seg, &p); err != nil {
+		p := pacer{s: s, quit: s.compaction.quit, rate: mergeRate}
+		p.urgent = func() bool { return u.dead() > u.live*11/16+u.slack || s.compaction.over.Load() || s.manyRuns() }
+		err := s.empty(ctx, u.emptiest(u.enough()), &p)
+		if isFull(err) {
+			err = s.compactSegment(ctx, u.emptiest(u.dead())[0], &p)
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// empty makes one run of all, and removes the segments when it has moved what is needed of them. The caller has the turn.
+func (s *Store) empty(ctx context.Context, segs []*segment, p *pacer) error {
+	s.merges.Lock()
+	s.mu.Lock()
+	ver := s.ver.acquire()
+	if len(ver.runs) > 0 {
+		s.emptying = ver.runs[0]
+	}
+	s.mu.Unlock()
+	s.merges.Unlock()
+	defer ver.release()
+	defer func() {
+		s.mu.Lock()
+		s.emptying = nil
+		s.mu.Unlock()
+	}()
+	return s.merge(ctx, ver, len(ver.runs), segs, p)
 }
 
 // lookOver lets commits wait if there is too much that is not needed.
@@ -139,9 +195,10 @@ type usage struct {
 	size int64 // of the segments
 	live int64 // what runs need of them: too much, if what they say is hidden by something newer
 
-	slack int64    // of compaction
-	seg   *segment // to compact next; nil if it is not time
-	over  bool     // so much is not needed that commits have to wait for it
+	slack int64 // of compaction
+	most  int64 // how many bytes are moved at a time
+	due   bool  // it is time to compact
+	over  bool  // so much is not needed that commits have to wait for it
 }
 
 type segmentUsage struct {
@@ -161,6 +218,7 @@ func (s *Store) usage() (u usage) {
 	defer ver.release()
 	live := make(map[segID]int64)
 	for _, r := range ver.runs {
+		u.most += r.offsets[len(r.offsets)-1]
 		for _, use := range r.uses {
 			live[use.seg] += int64(use.bytes + use.values*moveOverhead)
 		}
@@ -178,73 +236,107 @@ func (s *Store) usage() (u usage) {
 		u.live += g.live
 	}
 	u.slack = s.compaction.slack
-	if u.dead() <= u.live*5/8+u.slack {
-		return u
+	u.most = max(u.most, s.commitLog.segmentSize)
+	if u.dead() > u.live*5/8+u.slack {
+		u.due = slices.ContainsFunc(u.segs, func(g segmentUsage) bool { return g.worth() })
+		u.over = u.due && u.dead() > u.live*3/4+u.slack
 	}
-	least := 1.0
-	for _, g := range u.segs {
-		if part := float64(g.live) / float64(max(g.size, 1)); part < least && g.worth() {
-			least, u.seg = part, g.seg
-		}
-	}
-	u.over = u.seg != nil && u.dead() > u.live*3/4+u.slack
 	return u
 }
+
+// enough is how much that is not needed may be left by a compaction.
+func (u *usage) enough() int64 { return u.live*3/8 + u.slack/2 }
+
+// emptiest returns the segments of which the least is needed, so many that not more than dead bytes are left that nobody
+// needs. What is moved of them is about as much as a merge of all runs writes besides, or one segment.
+func (u *usage) emptiest(dead int64) (segs []*segment) {
+	list := slices.DeleteFunc(slices.Clone(u.segs), func(g segmentUsage) bool { return !g.worth() })
+	slices.SortStableFunc(list, func(a, b segmentUsage) int { return cmp.Compare(a.part(), b.part()) })
+	left, moved := u.dead(), int64(0)
+	for _, g := range list {
+		if moved += g.live; len(segs) > 0 && (left <= dead || moved > u.most) {
+			break
+		}
+		segs = append(segs, g.seg)
+		left -= g.size - g.live
+	}
+	return segs
+}
+
+// part returns which part of the segment is needed.
+func (g *segmentUsage) part() float64 { return float64(g.live) / float64(max(g.size, 1)) }
 
 // worth reports whether compacting the segment gives back more than it takes.
 func (g *segmentUsage) worth() bool { return g.kept == nil && g.live <= g.size-g.size/minDead }
 
-// compactSegment moves what is needed of a segment, and removes it.
-func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) error {
-	select {
-	case <-s.compaction.turn:
-	case <-s.compaction.quit:
-		return store.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { s.compaction.turn <- struct{}{} }()
-	if !s.commitLog.segments.has(seg) {
-		return nil // somebody else was faster
-	}
-	end, err := s.moveAll(ctx, seg, (*mover).move, p)
+// keepDamaged notes that the segment cannot be compacted.
+func (s *Store) keepDamaged(seg *segment, err error) {
 	var damaged *store.CorruptError
-	if errors.As(err, &damaged) {
-		s.compaction.mu.Lock()
-		s.compaction.kept[seg.id] = err
-		s.compaction.mu.Unlock()
-		s.log.Error("filestore: a segment is damaged, it is not compacted and stays", "dir", s.dir, "file", damaged.File, "offset", damaged.Offset, "err", err)
+	if !errors.As(err, &damaged) {
+		return
 	}
-	if err != nil {
+	s.compaction.mu.Lock()
+	s.compaction.kept[seg.id] = err
+	s.compaction.mu.Unlock()
+	s.log.Error("filestore: a segment is damaged, it is not compacted and stays", "dir", s.dir, "file", damaged.File, "offset", damaged.Offset, "err", err)
+}
+
+// compactSegment moves what is needed of a segment, and removes it. The caller has the turn.
+func (s *Store) compactSegment(ctx context.Context, seg *segment, p *pacer) error {
+	if err := s.moveAll(ctx, seg, (*mover).move, p); err != nil {
+		s.keepDamaged(seg, err)
 		return fmt.Errorf("compact %s: %w", seg.name, err)
 	}
-	if err := end.seg.sync(end.end); err != nil {
-		s.wmu.Lock()
-		s.fail(err)
-		s.wmu.Unlock()
+	end, err := s.syncLog()
+	if err != nil {
 		return err
 	}
+	gone := []*segment{seg}
 	err = s.commitLog.compactSpare.with(func() error {
-		return s.commitLog.change(func(m *manifest) {
-			m.sealed = slices.DeleteFunc(slices.Clone(m.sealed), func(k sealedSegment) bool { return k.id == seg.id })
-			m.raiseFloor(end.seg, end.point)
-		})
+		return s.commitLog.change(func(m *manifest) { m.drop(gone, end) })
 	})
 	if err != nil {
 		return fmt.Errorf("compact %s: %w", seg.name, err)
 	}
-	s.commitLog.segments.remove(seg)
+	s.commitLog.segments.remove(gone)
 	s.mu.Lock()
 	old := s.ver
-	s.ver = s.newVersion(old.runs, slices.DeleteFunc(slices.Clone(old.segs), func(g *segment) bool { return g == seg }), old.replay)
+	s.ver = s.newVersion(old.runs, without(old.segs, gone), old.replay)
 	s.mu.Unlock()
 	old.release()
-	s.commitLog.takeSpares()
+	s.compacted(len(gone))
+	return nil
+}
+
+// drop takes segments out of the manifest. What was needed of them is in the log before end.
+func (m *manifest) drop(segs []*segment, end logEnd) {
+	m.sealed = slices.DeleteFunc(slices.Clone(m.sealed), func(k sealedSegment) bool {
+		return slices.ContainsFunc(segs, func(g *segment) bool { return g.id == k.id })
+	})
+	m.raiseFloor(end.seg, end.point)
+}
+
+// compacted notes that n segments have gone.
+func (s *Store) compacted(n int) {
 	s.compaction.mu.Lock()
-	s.compaction.done++
+	s.compaction.done += n
 	s.compaction.mu.Unlock()
 	s.compaction.setOver(s.usage().over)
-	return nil
+	s.commitLog.takeSpares()
+}
+
+// syncLog makes the log durable up to where it ends now, in every durability mode, and returns where that is.
+func (s *Store) syncLog() (end logEnd, err error) {
+	s.mu.RLock()
+	end = logEnd{s.endSeg, s.end}
+	s.mu.RUnlock()
+	if err := end.seg.sync(end.end); err != nil {
+		s.wmu.Lock()
+		s.fail(err)
+		s.wmu.Unlock()
+		return end, err
+	}
+	return end, nil
 }
 
 // A logEnd is where the log ended at a moment.
@@ -253,33 +345,24 @@ type logEnd struct {
 	point
 }
 
-func (s *Store) logEnd() logEnd {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return logEnd{s.endSeg, s.end}
-}
-
-// moveAll moves the values of a segment that are the newest of their keys. end is where the log ended when it was known of
-// all of them that they are needed there no more.
-//
-// each is called with some of the values in the segment at a time.
-func (s *Store) moveAll(ctx context.Context, seg *segment, each func(*mover, context.Context) error, p *pacer) (end logEnd, err error) {
+// moveAll reads a segment, and calls each with some of the values in it at a time.
+func (s *Store) moveAll(ctx context.Context, seg *segment, each func(*mover, context.Context) error, p *pacer) error {
 	m := mover{s: s, seg: seg, pacer: p, scan: scanner{seg: seg, size: seg.end}}
 	for off := int64(segmentHeaderSize); off < seg.end; {
 		if err := p.over(ctx); err != nil {
-			return end, err
+			return err
 		}
 		f, err := m.scan.frame(off)
 		if bad := (*badFrame)(nil); errors.As(err, &bad) {
 			err = seg.corrupt(off, "%v", bad)
 		}
 		if err != nil {
-			return end, err
+			return err
 		}
 		off = f.end()
 		progressed(ctx, f.size())
 		if m.changes, err = f.changes(seg, &m.arena, m.changes[:0]); err != nil {
-			return end, seg.corrupt(f.off, "%v %d: %v", f.kind, f.seq, err)
+			return seg.corrupt(f.off, "%v %d: %v", f.kind, f.seq, err)
 		}
 		for _, c := range m.changes {
 			if e := c.entry; e != nil && e.n != 0 {
@@ -288,14 +371,11 @@ func (s *Store) moveAll(ctx context.Context, seg *segment, each func(*mover, con
 		}
 		if len(m.found) >= moveKeys {
 			if err := m.through(ctx, each); err != nil {
-				return end, err
+				return err
 			}
 		}
 	}
-	if err := m.through(ctx, each); err != nil {
-		return end, err
-	}
-	return s.logEnd(), nil
+	return m.through(ctx, each)
 }
 
 // A mover moves values out of a segment.
@@ -493,7 +573,7 @@ func (s *Store) compactLeast(ctx context.Context, p *pacer) error {
 			continue
 		}
 		st := s.clone()
-		_, err := s.moveAll(ctx, g.seg, func(m *mover, ctx context.Context) error {
+		err := s.moveAll(ctx, g.seg, func(m *mover, ctx context.Context) error {
 			var e runEntry
 			var last aside
 			for i := range m.found {
@@ -525,10 +605,17 @@ func (s *Store) compactLeast(ctx context.Context, p *pacer) error {
 }
 
 func (s *Store) compact(ctx context.Context) error {
+	if err := s.compaction.begin(ctx); err != nil {
+		return err
+	}
+	defer s.compaction.end()
 	s.compaction.mu.Lock()
 	clear(s.compaction.kept) // it may have been a moment's trouble
 	s.compaction.mu.Unlock()
-	if end := s.logEnd(); end.end > segmentHeaderSize+s.commitLog.segmentSize/64 {
+	s.mu.RLock()
+	last, end := s.endSeg.id, s.end.end
+	s.mu.RUnlock()
+	if end > segmentHeaderSize+s.commitLog.segmentSize/64 {
 		// Nothing is moved by the next frame, but it is in a new segment, so that all others can be compacted.
 		s.commitLog.full.Store(true)
 		if _, err := s.commitMoves(ctx, nil, nil); err != nil && !isFull(err) {
@@ -542,33 +629,32 @@ func (s *Store) compact(ctx context.Context) error {
 			err = s.rewrite(ctx)
 		}
 	}
-	if err != nil {
+	for err == nil {
+		u := s.usage()
+		u.segs = slices.DeleteFunc(u.segs, func(g segmentUsage) bool { return g.seg.id > last })
+		segs := u.emptiest(0)
+		if len(segs) == 0 {
+			break
+		}
+		if err = s.empty(ctx, segs, &p); isFull(err) {
+			if err = s.compactSegment(ctx, segs[0], &p); errors.As(err, new(*store.CorruptError)) {
+				err = nil // it is kept
+			}
+		}
+	}
+	if err != nil && (errors.Is(err, store.ErrClosed) || ctx.Err() != nil) {
 		return err
 	}
-	u := s.usage()
-	var damaged []error
-	did := false
-	for _, g := range u.segs {
-		if g.kept != nil { // found in the background a moment ago
-			damaged = append(damaged, g.kept)
-		}
-		if !g.worth() {
-			continue
-		}
-		err := s.compactSegment(ctx, g.seg, &p)
-		if d := (*store.CorruptError)(nil); errors.As(err, &d) {
-			damaged = append(damaged, err)
-			continue
-		}
-		if err != nil {
-			return errors.Join(append(damaged, err)...)
-		}
-		did = true
+	return errors.Join(s.damaged(), err)
+}
+
+// damaged returns an error that names the segments that are kept because of a damage.
+func (s *Store) damaged() error {
+	s.compaction.mu.Lock()
+	defer s.compaction.mu.Unlock()
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(s.compaction.kept)) {
+		errs = append(errs, fmt.Errorf("compact %s: %w", segmentName(id), s.compaction.kept[id]))
 	}
-	if did {
-		if err := s.rewrite(ctx); err != nil {
-			damaged = append(damaged, err)
-		}
-	}
-	return errors.Join(damaged...)
+	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package filestore_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -195,6 +196,13 @@ func TestCommitsWhileMoving(t *testing.T) {
 // A commit that changes a key while its value is being moved wins, whatever it does: when the move is published, and when it
 // is replayed.
 func TestMovesLoseToNewerCommits(t *testing.T) {
+	t.Run("merge", func(t *testing.T) {
+		movesLoseToNewerCommits(t, func(s *filestore.Store) error { return s.Compact(bg) })
+	})
+	t.Run("each", func(t *testing.T) { movesLoseToNewerCommits(t, filestore.CompactEach) })
+}
+
+func movesLoseToNewerCommits(t *testing.T, compact func(*filestore.Store) error) {
 	sim := simfs.New()
 	o, _ := simOptions(sim, store.Sync)
 	o.FlushKeys = 1000        // only Compact flushes
@@ -230,7 +238,7 @@ func TestMovesLoseToNewerCommits(t *testing.T) {
 			crashed = append(crashed, sim.Crash(simfs.LoseAll, nil))
 		}
 	})
-	if err := s.Compact(bg); err != nil {
+	if err := compact(s); err != nil {
 		t.Fatal(err)
 	}
 	sim.Before(nil)
@@ -288,7 +296,7 @@ func TestSnapshotKeepsItsSegments(t *testing.T) {
 	}
 }
 
-// A segment with a damage in it is not compacted: it stays, with all that can be read of it, and Compact says so. The others
+// A segment with a damage in what is needed of it is not compacted: it stays, with all that can be read of it, and Compact says so. The others
 // are compacted.
 func TestDamagedSegmentStays(t *testing.T) {
 	dir := memoryDir(t)
@@ -315,7 +323,11 @@ func TestDamagedSegmentStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[len(b)-100] ^= 1
+	at := -1
+	for i := 0; at < 0; i += 5 { // a value that is needed
+		at = bytes.Index(b, []byte(strings.Repeat(fmt.Sprintf("a/%04d", i), 12)))
+	}
+	b[at+30] ^= 1
 	if err := os.WriteFile(name, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -525,8 +537,14 @@ func TestCompactionInTheBackground(t *testing.T) {
 	o, _ := simOptions(sim, store.Sync)
 	o.FlushKeys = 500
 	s := mustOpen(t, o)
-	for range 5 {
+	for round := range 5 {
 		if _, err := fill(s, "a", 100); err != nil {
+			t.Fatal(err)
+		}
+		if round > 0 {
+			continue
+		}
+		if _, err := s.Commit(bg, batch(set{key: "b", value: strings.Repeat("needed", 20)})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -534,7 +552,13 @@ func TestCompactionInTheBackground(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := segmentFiles(sim)
-	sim.Overwrite("seg-00000003.log", 200, []byte{0xff, 0xff})
+	damaged := ""
+	for _, name := range before {
+		if at := bytes.Index(sim.ReadFile(name), []byte("needed")); at >= 0 {
+			damaged = name
+			sim.Overwrite(name, int64(at), []byte{0xff, 0xff})
+		}
+	}
 	o, clock := simOptions(sim, store.Sync)
 	s = mustOpen(t, o)
 	for range 3 {
@@ -543,8 +567,8 @@ func TestCompactionInTheBackground(t *testing.T) {
 	}
 	filestore.Settle(s)
 	after := segmentFiles(sim)
-	if compacted, _ := filestore.Compacted(s); compacted < 3 || len(after) >= len(before)*2/3 || !slices.Contains(after, "seg-00000003.log") {
-		t.Errorf("%d segments compacted; there were %v, now %v", compacted, before, after)
+	if compacted, _ := filestore.Compacted(s); compacted < 3 || len(after) >= len(before)*2/3 || !slices.Contains(after, damaged) {
+		t.Errorf("%d segments compacted; %s is damaged; there were %v, now %v", compacted, damaged, before, after)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

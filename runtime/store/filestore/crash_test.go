@@ -90,12 +90,17 @@ func script(t testing.TB, sim *simfs.FS, mode store.DurabilityMode, seed uint64,
 			}
 		}
 		did.segments += filestore.Newest(s) - begun
-		if life%4 == 2 {
-			if err := s.Compact(bg); err != nil {
-				t.Fatalf("compact, life %d: %v", life, err)
-			}
-			filestore.Settle(s)
+		compact := func(*filestore.Store) error { return nil }
+		switch life % 4 {
+		case 0:
+			compact = filestore.CompactEach
+		case 2:
+			compact = func(s *filestore.Store) error { return s.Compact(bg) }
 		}
+		if err := compact(s); err != nil {
+			t.Fatalf("compact, life %d: %v", life, err)
+		}
+		filestore.Settle(s)
 		compacted, moved := filestore.Compacted(s)
 		did.compacted += compacted
 		did.moved += moved

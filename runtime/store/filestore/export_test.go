@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -144,6 +145,29 @@ func Roll(s *Store) { s.commitLog.full.Store(true) }
 func NeverCompact(s *Store) {
 	Settle(s)
 	s.compaction.slack = 1 << 60
+}
+
+// CompactEach is Compact as it is done where there is no room for a run: one segment at a time.
+func CompactEach(s *Store) error {
+	if err := s.compaction.begin(context.Background()); err != nil {
+		return err
+	}
+	defer s.compaction.end()
+	s.commitLog.full.Store(true)
+	if _, err := s.commitMoves(context.Background(), nil, nil); err != nil {
+		return err
+	}
+	if err := s.rewrite(context.Background()); err != nil {
+		return err
+	}
+	u := s.usage()
+	u.most = math.MaxInt64
+	for _, g := range u.emptiest(0) {
+		if err := s.compactSegment(context.Background(), g, &pacer{s: s, quit: s.compaction.quit}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Compacted returns how many segments were compacted, and how many bytes of values were moved for it.

@@ -174,7 +174,8 @@ type Store struct {
 	compaction compaction
 	blocks     blockCache
 	nextRun    atomic.Uint32 // the last number of a run
-	installing sync.Mutex    // taken before all other locks, by who changes the runs
+	merges     sync.Mutex    // held by who merges runs, or says with emptying which ones he will; taken before all other locks
+	installing sync.Mutex    // taken before all locks but merges, by who changes the runs
 	counts     counts
 
 	commitLog *commitLog // of the S role, but for its manifest
@@ -193,6 +194,7 @@ type Store struct {
 	wake   chan struct{} // closed when something is published, and by Close
 
 	runsChanged chan struct{} // closed when they have
+	emptying    *run          // this one and all older ones are being merged to empty segments; nil: none are
 
 	waiting atomic.Bool // somebody waits for wake; set while mu is held
 }

@@ -39,6 +39,9 @@ const (
 	// mergeRatio is how much larger a run must be than all newer ones together to be left alone by a merge.
 	mergeRatio = 4
 
+	// paceBytes is after how many bytes of a run it is looked whether to wait or to end.
+	paceBytes = 32 << 10
+
 	// retryFlush and retryFlushMost are how long is waited after a flush that failed: first, and at most.
 	retryFlush     = time.Second
 	retryFlushMost = time.Minute
@@ -177,15 +180,27 @@ func (s *Store) rewrite(ctx context.Context) error {
 	return request(ctx, s, s.merging.requests)
 }
 
-// mergeAll makes one run of all runs.
+// mergeAll makes one run of all runs, but for those that are being emptied.
 func (s *Store) mergeAll() error {
-	s.mu.RLock()
-	runs := s.ver.runs
-	s.mu.RUnlock()
+	s.merges.Lock()
+	defer s.merges.Unlock()
+	ver, runs := s.mergeable()
+	defer ver.release()
 	if len(runs) == 0 || len(runs) == 1 && runs[0].deleted == 0 {
 		return nil
 	}
-	return s.merge(len(runs), &pacer{s: s, quit: s.flushing.quit})
+	return s.merge(context.Background(), ver, len(runs), nil, &pacer{s: s, quit: s.flushing.quit})
+}
+
+// mergeable returns a version with a reference, and those of its runs that nobody merges now. s.merges is held.
+func (s *Store) mergeable() (*version, []*run) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ver := s.ver.acquire()
+	if i := slices.Index(ver.runs, s.emptying); i >= 0 {
+		return ver, ver.runs[:i]
+	}
+	return ver, ver.runs
 }
 
 // flushEnded tells who waits, and arranges for another try if there was an error.
@@ -278,11 +293,11 @@ func (s *Store) flush(must bool) error {
 	}
 	w := walk{wait: true, open: true, ntrees: 1, all: len(ver.runs) > 0}
 	w.trees[0].reset(frozen)
-	r, err := s.writeRun(&w, f.frozen.seq, &pacer{s: s})
+	r, err := s.writeRun(context.Background(), &w, f.frozen.seq, s.newEmptying(nil, &pacer{s: s}))
 	if err != nil {
 		return err
 	}
-	err = s.install(r, nil, func(m *manifest) {
+	err = s.install(r, nil, nil, func(m *manifest) {
 		m.replaySeg, m.replay = f.seg.id, f.frozen
 		m.raiseFloor(f.seg, f.frozen)
 	}, func() {
@@ -305,16 +320,29 @@ func (s *Store) writable() error {
 	return nil
 }
 
-// mergeDue merges the newest runs, if there are too many.
+// mergeDue merges the newest runs, if there are too many. If that is all runs, it empties a few segments besides.
 func (s *Store) mergeDue() error {
-	s.mu.RLock()
-	n := mergeCount(s.ver.runs)
-	s.mu.RUnlock()
+	s.merges.Lock()
+	defer s.merges.Unlock()
+	ver, runs := s.mergeable()
+	defer ver.release()
+	n := mergeCount(runs)
 	if n < 2 {
 		return nil
 	}
+	var segs []*segment
+	if n == len(ver.runs) && s.compaction.tryBegin() {
+		defer s.compaction.end()
+		if u := s.usage(); u.dead() > u.enough() {
+			segs = u.emptiest(u.enough())
+		}
+	}
 	p := pacer{s: s, quit: s.flushing.quit, rate: mergeRate, urgent: func() bool { return s.manyRuns() || s.compaction.over.Load() }}
-	if err := s.merge(n, &p); err != nil {
+	err := s.merge(context.Background(), ver, n, segs, &p)
+	if isFull(err) && len(segs) > 0 {
+		err = s.merge(context.Background(), ver, n, nil, &p)
+	}
+	if err != nil {
 		return err
 	}
 	s.lookOver()
@@ -329,24 +357,40 @@ func (s *Store) manyRuns() bool {
 	return len(s.ver.runs) > 2*mostRuns
 }
 
-// merge makes one run of the newest n.
-func (s *Store) merge(n int, p *pacer) error {
-	s.mu.RLock()
-	ver := s.ver.acquire()
-	s.mu.RUnlock()
-	defer ver.release()
+// merge makes one run of the newest n of ver, which are still there, and which nobody else merges meanwhile. If n is all of
+// them, it can empty segments, which are removed then; for that the caller has the turn to compact.
+func (s *Store) merge(ctx context.Context, ver *version, n int, segs []*segment, p *pacer) error {
 	w := walk{wait: true, open: true, aside: true, all: n < len(ver.runs), runs: make([]runCursor, n)}
 	for i, r := range ver.runs[:n] {
 		w.runs[i].reset(r)
 	}
-	r, err := s.writeRun(&w, 0, p)
+	m := s.newEmptying(segs, p)
+	r, err := s.writeRun(ctx, &w, 0, m)
 	if err != nil {
 		return err
 	}
-	if err := s.install(r, ver.runs[:n], func(*manifest) {}, func() {}); err != nil {
+	if len(segs) == 0 {
+		err = s.install(r, ver.runs[:n], nil, func(*manifest) {}, func() {})
+	} else {
+		err = s.installEmptied(r, ver.runs[:n], m.emptied())
+	}
+	if err != nil {
 		return err
 	}
 	s.counts.merges.Add(1)
+	return nil
+}
+
+// installEmptied puts r in the place of the runs merged, and removes segments of which r needs nothing.
+func (s *Store) installEmptied(r *run, merged []*run, gone []*segment) error {
+	end, err := s.syncLog()
+	if err != nil {
+		return err
+	}
+	if err := s.install(r, merged, gone, func(m *manifest) { m.drop(gone, end) }, func() {}); err != nil {
+		return err
+	}
+	s.compacted(len(gone))
 	return nil
 }
 
@@ -363,13 +407,14 @@ func mergeCount(runs []*run) (n int) {
 
 // writeRun writes what w goes over to a run, and opens it. It returns nil if there was no key. seq is the number for keys
 // that were deleted by a commit whose number is not known.
-func (s *Store) writeRun(w *walk, seq uint64, p *pacer) (*run, error) {
+func (s *Store) writeRun(ctx context.Context, w *walk, seq uint64, to *emptying) (*run, error) {
 	id := runID(s.nextRun.Add(1))
 	rw, err := newRun(s.fs, s.id, id)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", runName(id), err)
 	}
-	m, err := s.writeKeys(w, rw, seq, p)
+	to.rw = rw
+	m, err := s.writeKeys(ctx, w, seq, to)
 	empty := rw.keys == 0
 	err = errors.Join(err, rw.close(err == nil && !empty))
 	if err == nil && empty {
@@ -391,8 +436,9 @@ func (s *Store) writeRun(w *walk, seq uint64, p *pacer) (*run, error) {
 }
 
 // writeKeys writes what w goes over.
-func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, p *pacer) (m manifestRun, err error) {
+func (s *Store) writeKeys(ctx context.Context, w *walk, seq uint64, to *emptying) (m manifestRun, err error) {
 	var e runEntry
+	rw, p := to.rw, to.p
 	written := rw.off
 	for {
 		st, ok := w.next()
@@ -400,13 +446,16 @@ func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, p *pacer) (m manif
 			return m, w.err
 		}
 		if !ok {
-			return rw.finish()
-		}
-		if rw.keys%1024 == 0 {
-			if err := p.over(context.Background()); err != nil {
+			if err := to.flush(ctx); err != nil {
 				return m, err
 			}
-			if err := p.wait(context.Background(), int(rw.off-written)); err != nil {
+			return rw.finish()
+		}
+		if rw.off-written >= paceBytes {
+			if err := p.over(ctx); err != nil {
+				return m, err
+			}
+			if err := p.wait(ctx, int(rw.off-written)); err != nil {
 				return m, err
 			}
 			written = rw.off
@@ -424,15 +473,15 @@ func (s *Store) writeKeys(w *walk, rw *runWriter, seq uint64, p *pacer) (m manif
 			}
 			from = &e
 		}
-		if err := rw.add(from); err != nil {
+		if err := to.add(ctx, from); err != nil {
 			return m, err
 		}
 	}
 }
 
-// install puts r, unless it is nil, in the place of the runs merged, or before all if there are none: first in the manifest,
-// which change changes as well, then in memory, where done is called while mu is held.
-func (s *Store) install(r *run, merged []*run, change func(*manifest), done func()) error {
+// install puts r, unless it is nil, in the place of the runs merged, or before all if there are none, and takes out the
+// segments gone: first in the manifest, which change changes as well, then in memory, where done is called while mu is held.
+func (s *Store) install(r *run, merged []*run, gone []*segment, change func(*manifest), done func()) error {
 	s.installing.Lock()
 	defer s.installing.Unlock()
 	s.mu.RLock()
@@ -466,9 +515,10 @@ func (s *Store) install(r *run, merged []*run, change func(*manifest), done func
 		}
 		return err
 	}
+	s.commitLog.segments.remove(gone)
 	s.mu.Lock()
 	old := s.ver
-	s.ver = s.newVersion(runs, old.segs, replay)
+	s.ver = s.newVersion(runs, without(old.segs, gone), replay)
 	close(s.runsChanged)
 	s.runsChanged = make(chan struct{})
 	done()

@@ -14,6 +14,7 @@ type commit struct {
 	since []position // of the range checks
 
 	moves   bool
+	aside   bool     // the state does not change by the moves
 	lookups *version // the runs say where the values were that are moved
 	again   bool     // some were not moved: the runs have changed since; set in stage P
 

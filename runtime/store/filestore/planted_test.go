@@ -190,9 +190,15 @@ var bugs = []bug{
 		"TestRandomOperationsAgainstAMap",
 	},
 	{
-		"a segment is removed before the manifest without it is on the disk", inStore + "compact.go",
-		"err = s.commitLog.compactSpare.with(func() error {\n\t\treturn s.commitLog.change(",
-		"err = s.fs.Remove(seg.name)\n\terr = s.commitLog.compactSpare.with(func() error {\n\t\treturn s.commitLog.change(",
+		"a segment whose values were moved by commits is removed before the manifest without it is on the disk", inStore + "compact.go",
+		"gone := []*segment{seg}\n",
+		"gone := []*segment{seg}\n\t_ = s.fs.Remove(seg.name)\n",
+		"TestCrashAtEveryOperation/Sync",
+	},
+	{
+		"a segment is removed before the manifest without it is on the disk", inStore + "flush.go",
+		"if err := s.install(r, merged, gone, func(",
+		"for _, g := range gone {\n\t\t_ = s.fs.Remove(g.name)\n\t}\n\tif err := s.install(r, merged, gone, func(",
 		"TestCrashAtEveryOperation/Sync",
 	},
 	{
@@ -202,9 +208,27 @@ var bugs = []bug{
 		"TestCrashAtEveryOperation/NoSync",
 	},
 	{
-		"a segment is removed while a snapshot reads it", inStore + "compact.go",
-		"s.commitLog.segments.remove(seg)\n",
-		"s.commitLog.segments.remove(seg)\n\ts.discard(seg.f, seg.name)\n",
+		"a run has the old place of a value that was moved", inStore + "empty.go",
+		"h.location = m.moves[h.move].location",
+		"_ = h.move",
+		"TestRandomOperationsAgainstAMap",
+	},
+	{
+		"a segment goes whose values a newer run may still need", inStore + "compact.go",
+		"if seg.id >= ver.replay {",
+		"if seg.id > ver.replay {",
+		"TestRandomOperationsAgainstAMap",
+	},
+	{
+		"an emptied segment goes although a value in it could not be read", inStore + "empty.go",
+		"delete(m.from, seg.id)",
+		"_ = seg.id",
+		"TestDamagedSegmentStays",
+	},
+	{
+		"a segment is removed while a snapshot reads it", inStore + "flush.go",
+		"s.commitLog.segments.remove(gone)\n",
+		"s.commitLog.segments.remove(gone)\n\tfor _, g := range gone {\n\t\ts.discard(g.f, g.name)\n\t}\n",
 		"TestSnapshotKeepsItsSegments",
 	},
 	{

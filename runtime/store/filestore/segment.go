@@ -74,14 +74,17 @@ func (t *segmentSet) add(g *segment) {
 	t.list = append(t.list[:len(t.list):len(t.list)], g)
 }
 
-// remove takes g out: its commits are not in the log any more.
-func (t *segmentSet) remove(g *segment) {
+// remove takes segments out: their commits are not in the log any more.
+func (t *segmentSet) remove(gone []*segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i := slices.Index(t.list, g); i >= 0 {
-		t.list = append(t.list[:i:i], t.list[i+1:]...)
-		t.removed = append(t.removed, g)
-	}
+	t.list = without(t.list, gone)
+	t.removed = append(t.removed, gone...)
+}
+
+// without returns the segments of list that are not in gone.
+func without(list, gone []*segment) []*segment {
+	return slices.DeleteFunc(slices.Clone(list), func(g *segment) bool { return slices.Contains(gone, g) })
 }
 
 // forget is told that nobody reads g any more, which was removed.

@@ -82,10 +82,14 @@ func (p *spare) with(f func() error) error {
 	return err
 }
 
-// spareFor returns what may be used for the commits: nil if one of them puts something.
+// spareFor returns what may be used for the commits: nil if one of them puts something, or is for a run that may not find
+// room itself.
 func (l *commitLog) spareFor(commits []*commit) *spare {
 	p := &l.compactSpare
 	for _, c := range commits {
+		if c.aside {
+			return nil
+		}
 		if c.conflict || c.moves {
 			continue
 		}
