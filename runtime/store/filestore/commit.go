@@ -178,6 +178,8 @@ func (s *Store) prepareConditions(c *commit) error {
 		var d condition
 		if v, ok := fences.version(key); ok {
 			d.version = v
+		} else if seq, ok := s.known.version(stringOf(key)); ok {
+			d.version = store.Version(seq)
 		} else if it, known := s.lookup(stringOf(key)); it.entry != nil {
 			d.version = store.Version(it.entry.seq)
 		} else if !known {
@@ -301,6 +303,9 @@ func (s *Store) check(c *commit) (key []byte, holds, published bool) {
 		}
 		if v, ok := s.fences.Load().version(key); ok {
 			return v == want
+		}
+		if seq, ok := s.known.version(stringOf(key)); ok {
+			return store.Version(seq) == want
 		}
 		switch it, known := s.lookup(stringOf(key)); {
 		case it.entry != nil:
@@ -498,6 +503,9 @@ func (s *Store) apply(g *group) {
 		s.at = c.at
 		if len(c.enc.changes) > 0 {
 			s.recent.add(c.at, c.enc.changes)
+			for i := range c.enc.changes {
+				s.known.changed(&c.enc.changes[i])
+			}
 			s.forgetFences(c.enc.changes)
 		}
 	}

@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,9 +20,14 @@ func TestConditionsAreThoseOfTheMoment(t *testing.T) {
 	}
 	defer s.Close()
 	id := byte(0)
+	long := false
 	put := func(key string) store.Version {
 		id++
-		v, err := s.Commit(ctx, &store.Batch{ID: [8]byte{id}, Ops: []store.Op{{Key: []byte(key), Value: []byte{id}}}})
+		value := []byte{id}
+		if long {
+			value = bytes.Repeat(value, 500)
+		}
+		v, err := s.Commit(ctx, &store.Batch{ID: [8]byte{id}, Ops: []store.Op{{Key: []byte(key), Value: value}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,10 +41,11 @@ func TestConditionsAreThoseOfTheMoment(t *testing.T) {
 		t.Fatal("there is no run")
 	}
 	for n, kind := range []string{"guard", "check", "fence", "fence that is remembered"} {
-		for _, where := range []string{"run", "tree", "nowhere"} {
+		for _, where := range []string{"run", "tree", "known", "nowhere"} {
 			for _, changed := range []bool{false, true} {
 				key := fmt.Sprintf("k%d/%s/%v", n, where, changed)
 				version := store.Absent
+				long = where == "known"
 				if where != "nowhere" {
 					version = put(key)
 				}
@@ -46,6 +53,9 @@ func TestConditionsAreThoseOfTheMoment(t *testing.T) {
 					if err := s.Compact(ctx); err != nil {
 						t.Fatal(err)
 					}
+				}
+				if _, ok := s.known.version(key); ok != long {
+					t.Fatalf("the version of %s is known: %v, want %v", key, ok, long)
 				}
 				condition := []store.Check{{Key: []byte(key), Version: version}}
 				other := func(id byte) *store.Batch {

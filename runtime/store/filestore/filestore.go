@@ -190,6 +190,7 @@ type Store struct {
 	view   *delta // a clone of delta, until the next publish
 	recent recent
 	fences atomic.Pointer[fences] // as they are at state.at; set under a read lock of mu, and put to nil under mu
+	known  knownVersions
 	hooks  []*hook
 	wake   chan struct{} // closed when something is published, and by Close
 
@@ -264,6 +265,7 @@ func open(ctx context.Context, dir string, o Options) (*Store, error) {
 		kick:      make(chan struct{}, 1),
 		publishes: make(chan *group, 2),
 		state:     state{delta: newDelta()},
+		known:     newKnownVersions(),
 		wake:      make(chan struct{}),
 	}
 	s.blocks.budget = o.BlockCache

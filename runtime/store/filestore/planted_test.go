@@ -208,6 +208,18 @@ var bugs = []bug{
 		"TestCrashAtEveryOperation/NoSync",
 	},
 	{
+		"a key that was deleted is known with its old version", inStore + "known.go",
+		"if p.seq = 0; c.entry != nil {",
+		"if c.entry != nil {",
+		"TestKnownVersions",
+	},
+	{
+		"a key whose value is short now is known with its old version", inStore + "known.go",
+		"if p.seq = 0; c.entry != nil {\n\t\t\tp.seq = c.entry.seq",
+		"if c.entry == nil {\n\t\t\tp.seq = 0",
+		"TestKnownVersions",
+	},
+	{
 		"a run has the old place of a value that was moved", inStore + "empty.go",
 		"h.location = m.moves[h.move].location",
 		"_ = h.move",
