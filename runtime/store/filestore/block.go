@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
+	"slices"
 	"sync/atomic"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
@@ -49,7 +51,8 @@ func (e *runEntry) flags() byte {
 type blockWriter struct {
 	text    []byte // keys and values, one after the other
 	entries []blockEntry
-	prefix  int // of the first key, which all keys share
+	offsets []uint16 // for append
+	prefix  int      // of the first key, which all keys share
 	minSeq  uint64
 	size    int // about how long the block will be
 }
@@ -98,7 +101,8 @@ func (w *blockWriter) append(b []byte, off int64, salt uint32) []byte {
 	b = binary.AppendUvarint(b, uint64(w.prefix))
 	b = append(b, w.key(0)[:w.prefix]...)
 	b = binary.AppendUvarint(b, w.minSeq)
-	offsets := make([]uint16, len(w.entries))
+	offsets := slices.Grow(w.offsets[:0], len(w.entries))[:len(w.entries)]
+	w.offsets = offsets
 	first := -1 // the first value
 	for i := range w.entries {
 		e := &w.entries[i]
@@ -138,12 +142,16 @@ func (w *blockWriter) append(b []byte, off int64, salt uint32) []byte {
 // sharedEnd returns how many bytes a and b share at their ends.
 func sharedEnd(a, b []byte) int {
 	n := min(len(a), len(b))
-	for i := range n {
-		if a[len(a)-1-i] != b[len(b)-1-i] {
-			return i
+	a, b = a[len(a)-n:], b[len(b)-n:]
+	i := n
+	for ; i >= 8; i -= 8 {
+		if x := binary.LittleEndian.Uint64(a[i-8:]) ^ binary.LittleEndian.Uint64(b[i-8:]); x != 0 {
+			return n - i + bits.LeadingZeros64(x)/8
 		}
 	}
-	return n
+	for ; i > 0 && a[i-1] == b[i-1]; i-- {
+	}
+	return n - i
 }
 
 // placedSum is the checksum of bytes that are valid in one place of one file only.
@@ -163,18 +171,18 @@ type block struct {
 	used atomic.Bool // since the cache last came by
 }
 
-// parseBlock reads the block that begins at off of the run with the salt, and keeps b. The error says what is wrong.
-func parseBlock(b []byte, off int64, salt uint32) (*block, error) {
+// parse makes p the block b, which begins at off of the run with the salt, and keeps b. The error says what is wrong.
+func (p *block) parse(b []byte, off int64, salt uint32) error {
 	if len(b) < 2+1+1+4 {
-		return nil, fmt.Errorf("a block of %d bytes", len(b))
+		return fmt.Errorf("a block of %d bytes", len(b))
 	}
 	body := b[:len(b)-4]
 	if sum, want := placedSum(body, off, salt), binary.LittleEndian.Uint32(b[len(body):]); sum != want {
-		return nil, fmt.Errorf("checksum %08x does not match the block (%08x)", want, sum)
+		return fmt.Errorf("checksum %08x does not match the block (%08x)", want, sum)
 	}
-	p := &block{b: body, n: int(binary.LittleEndian.Uint16(body))}
+	p.b, p.n, p.first = body, int(binary.LittleEndian.Uint16(body)), nil
 	if p.table = len(body) - 2*p.n; p.n == 0 || p.table < 2 {
-		return nil, fmt.Errorf("a block of %d keys in %d bytes", p.n, len(body))
+		return fmt.Errorf("a block of %d keys in %d bytes", p.n, len(body))
 	}
 	d := decoder{b: body[:p.table], at: 2}
 	n, err := d.uvarint()
@@ -185,12 +193,9 @@ func parseBlock(b []byte, off int64, salt uint32) (*block, error) {
 		p.minSeq, err = d.uvarint()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := p.check(&d); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p.check(&d)
 }
 
 // check reads all keys, behind what d has read.

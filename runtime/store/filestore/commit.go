@@ -503,10 +503,10 @@ func (s *Store) apply(g *group) {
 		s.at = c.at
 		if len(c.enc.changes) > 0 {
 			s.recent.add(c.at, c.enc.changes)
+			s.forgetFences(c.enc.changes)
 			for i := range c.enc.changes {
 				s.known.changed(&c.enc.changes[i])
 			}
-			s.forgetFences(c.enc.changes)
 		}
 	}
 	if g.size > 0 {

@@ -77,6 +77,7 @@ type runCursor struct {
 	begun bool
 	read  bool // e is entry i
 	e     runEntry
+	own   *block // of a walk that leaves blocks aside: where they are read into, one after the other
 }
 
 func (c *runCursor) reset(r *run) {
@@ -104,7 +105,7 @@ func (c *runCursor) entry(w *walk) (*runEntry, error) {
 			return nil, nil
 		}
 		if c.b == nil {
-			if c.b = w.load(r, c.block); c.b == nil {
+			if c.b = w.load(c); c.b == nil {
 				if w.err == nil {
 					w.missing, w.block = r, c.block
 				}
@@ -201,16 +202,21 @@ func (w *walk) begin(st *state, lo, hi []byte, reverse, wait bool) {
 	}
 }
 
-// load returns a block, nil if it is missing or cannot be read.
-func (w *walk) load(r *run, i int) (b *block) {
+// load returns the block that c is at, nil if it is missing or cannot be read.
+func (w *walk) load(c *runCursor) (b *block) {
 	switch {
 	case !w.wait:
-		return r.resident(i)
+		return c.run.resident(c.block)
 	case w.aside:
-		b, w.err = r.readBlock(i)
-	default:
-		b, w.err = r.block(i)
+		if c.own == nil {
+			c.own = new(block)
+		}
+		if w.err = c.run.readInto(c.block, c.own, c.own.b); w.err != nil {
+			return nil
+		}
+		return c.own
 	}
+	b, w.err = c.run.block(c.block)
 	return b
 }
 

@@ -360,11 +360,11 @@ func readLoneRun(fsys FS, r *run, id runID) (m manifestRun, err error) {
 	if m.size < runHeaderSize+runEndSize {
 		return m, r.corrupt(m.size, "the file has %d bytes, which is less than a run has", m.size)
 	}
-	head, err := r.bytes(0, runHeaderSize)
+	head, err := r.bytes(0, runHeaderSize, nil)
 	if err != nil {
 		return m, err
 	}
-	end, err := r.bytes(m.size-runEndSize, runEndSize)
+	end, err := r.bytes(m.size-runEndSize, runEndSize, nil)
 	if err != nil {
 		return m, err
 	}

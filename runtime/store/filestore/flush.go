@@ -238,12 +238,12 @@ func (s *Store) flushEnded(err error) {
 // flushAtClose saves the next opening from replaying much. Without it nothing is lost.
 func (s *Store) flushAtClose() {
 	s.mu.RLock()
-	n := s.delta.Len()
+	n, bytes := s.delta.Len(), s.flushing.bytes
 	if s.frozen != nil {
 		n += s.frozen.Len()
 	}
 	s.mu.RUnlock()
-	if n <= s.flushing.keys/8 {
+	if n <= s.flushing.keys/8 && bytes <= flushLog/64 {
 		return
 	}
 	if err := s.flushAll(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -112,13 +113,18 @@ type encoder struct {
 func (e *encoder) encode(b *store.Batch) {
 	size := frameHeaderSize + binary.MaxVarintLen32 + frameAlign
 	text, entries := 0, 0
+	ref := 0 // the operation whose key the value before was: index entries of a document follow each other
 	for i := range b.Ops {
 		op := &b.Ops[i]
 		size += 16 + len(op.Key) + len(op.Value)
 		text += len(op.Key)
-		if !op.Delete {
-			entries++
-			if len(op.Value) <= inlineMax {
+		if op.Delete {
+			continue
+		}
+		if entries++; len(op.Value) <= inlineMax {
+			if k, ok := findKey(b.Ops, op.Value, ref); ok {
+				ref = k
+			} else {
 				text += len(op.Value)
 			}
 		}
@@ -133,7 +139,7 @@ func (e *encoder) encode(b *store.Batch) {
 	buf := e.buf[:frameHeaderSize]
 	buf = binary.AppendUvarint(buf, uint64(len(b.Ops)))
 	var last []byte
-	ref := 0 // the operation whose key the value before was: index entries of a document follow each other
+	ref = 0
 	for i := range b.Ops {
 		op := &b.Ops[i]
 		kind := byte(opPut)
@@ -240,14 +246,19 @@ func findKey(ops []store.Op, key []byte, guess int) (int, bool) {
 	return lo, lo < len(ops) && string(ops[lo].Key) == string(key)
 }
 
+// sharedPrefix returns how many bytes a and b share at their beginnings.
 func sharedPrefix(a, b []byte) int {
 	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := binary.LittleEndian.Uint64(a[i:]) ^ binary.LittleEndian.Uint64(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
 		}
 	}
-	return n
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
 }
 
 var errShort = errors.New("the payload ends in the middle of an operation")

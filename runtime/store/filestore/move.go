@@ -116,7 +116,7 @@ func (st *state) replayMoves(changes []change) error {
 			if err != nil {
 				return err
 			}
-			if there {
+			if there && (e.location.seg != ch.entry.seg.id || e.location.off != ch.entry.off) { // else a merge has moved it
 				seq = e.seq
 			}
 		}

@@ -73,6 +73,9 @@ type runWriter struct {
 	uses    map[segID]*segmentUse
 }
 
+// runBuffer is how many bytes of a run are written at a time.
+const runBuffer = 256 << 10
+
 // newRun begins to write a run.
 func newRun(fsys FS, store uuid, id runID) (*runWriter, error) {
 	name := runName(id) + tmpSuffix
@@ -84,6 +87,7 @@ func newRun(fsys FS, store uuid, id runID) (*runWriter, error) {
 		return nil, err
 	}
 	w := &runWriter{fs: fsys, id: id, salt: newSalt(), f: f, minSeq: ^uint64(0), uses: make(map[segID]*segmentUse)}
+	w.buf = make([]byte, 0, runBuffer+2*blockSize)
 	b := append(w.buf, runMagic...)
 	b = binary.LittleEndian.AppendUint16(b, formatVersion)
 	b = binary.LittleEndian.AppendUint16(b, 0)
@@ -133,7 +137,7 @@ func (w *runWriter) endBlock() error {
 	w.index = binary.AppendUvarint(w.index, uint64(len(w.buf)-start))
 	w.blocks++
 	w.block.reset()
-	if len(w.buf) >= maxJoined {
+	if len(w.buf) >= runBuffer {
 		return w.flush()
 	}
 	return nil
@@ -228,7 +232,7 @@ func (r *run) open(id uuid) error {
 	if size != r.size || size < runHeaderSize+runEndSize {
 		return r.corrupt(min(size, r.size), "the file has %d bytes, the manifest says %d", size, r.size)
 	}
-	head, err := r.bytes(0, runHeaderSize)
+	head, err := r.bytes(0, runHeaderSize, nil)
 	if err != nil {
 		return err
 	}
@@ -236,7 +240,7 @@ func (r *run) open(id uuid) error {
 		return r.corrupt(0, "%v", err)
 	}
 	end := r.size - runEndSize
-	b, err := r.bytes(end, runEndSize)
+	b, err := r.bytes(end, runEndSize, nil)
 	if err != nil {
 		return err
 	}
@@ -249,7 +253,7 @@ func (r *run) open(id uuid) error {
 	case at < runHeaderSize || at > end || at+n != end:
 		return r.corrupt(end, "an index of %d bytes at offset %d does not end here", n, at)
 	}
-	if b, err = r.bytes(at, n); err != nil {
+	if b, err = r.bytes(at, n, nil); err != nil {
 		return err
 	}
 	if sum := placedSum(b, at, r.salt); sum != r.sum {
@@ -261,9 +265,9 @@ func (r *run) open(id uuid) error {
 	return nil
 }
 
-// bytes reads the n bytes at off.
-func (r *run) bytes(off, n int64) ([]byte, error) {
-	b := make([]byte, n)
+// bytes reads the n bytes at off, into b if that is large enough.
+func (r *run) bytes(off, n int64, b []byte) ([]byte, error) {
+	b = slices.Grow(b[:0], int(n))[:n]
 	if got, err := r.f.ReadAt(b, off); int64(got) < n {
 		switch {
 		case errors.Is(err, os.ErrClosed):
@@ -397,20 +401,28 @@ func (r *run) block(i int) (*block, error) {
 
 // readBlock reads block i from the file.
 func (r *run) readBlock(i int) (*block, error) {
-	off := r.offsets[i]
-	raw, err := r.bytes(off, r.offsets[i+1]-off)
-	if err != nil {
+	b := new(block)
+	if err := r.readInto(i, b, nil); err != nil {
 		return nil, err
 	}
-	b, err := parseBlock(raw, off, r.salt)
+	return b, nil
+}
+
+// readInto reads block i from the file into b, which keeps raw if that is large enough.
+func (r *run) readInto(i int, b *block, raw []byte) error {
+	off := r.offsets[i]
+	raw, err := r.bytes(off, r.offsets[i+1]-off, raw)
 	if err != nil {
-		return nil, r.corrupt(off, "%v", err)
+		return err
+	}
+	if err := b.parse(raw, off, r.salt); err != nil {
+		return r.corrupt(off, "%v", err)
 	}
 	var e runEntry
 	if b.at(0, &e); string(e.key) != r.firsts[i] {
-		return nil, r.corrupt(off, "the block begins with another key than the index says")
+		return r.corrupt(off, "the block begins with another key than the index says")
 	}
-	return b, nil
+	return nil
 }
 
 // at returns which block has key if any has: the last one that does not begin behind it; -1 if key is before all of them.

@@ -315,8 +315,8 @@ func FuzzBlock(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sum := placedSum(body, 0, 0)
-		b, err := parseBlock(append(body[:len(body):len(body)], byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)), 0, 0)
-		if err != nil {
+		var b, again block
+		if b.parse(append(body[:len(body):len(body)], byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)), 0, 0) != nil {
 			return
 		}
 		w := blockWriter{}
@@ -328,8 +328,7 @@ func FuzzBlock(f *testing.F) {
 			}
 			w.add(&e)
 		}
-		again, err := parseBlock(w.append(nil, 0, 0), 0, 0)
-		if err != nil || again.n != b.n {
+		if err := again.parse(w.append(nil, 0, 0), 0, 0); err != nil || again.n != b.n {
 			t.Fatalf("written again: %d keys, %v, want %d", again.n, err, b.n)
 		}
 		for i := range b.n {

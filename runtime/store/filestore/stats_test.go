@@ -54,7 +54,8 @@ func TestStatsAreThoseOfTheFiles(t *testing.T) {
 	if got.Flushes < 5 || got.Merges == 0 || got.Syncs < 400 || got.MemoryKeys >= 40 || got.LastError != "" {
 		t.Errorf("after 400 commits: %+v", got)
 	}
-	if least, most := int64(got.MemoryKeys)*100, int64(got.MemoryKeys)*200+200; got.LogBytes < least || got.LogBytes > most {
+	_, moved := filestore.Compacted(s) // values that are in a run already
+	if least, most := int64(got.MemoryKeys)*100, int64(got.MemoryKeys)*200+200+moved; got.LogBytes < least || got.LogBytes > most {
 		t.Errorf("%d keys in memory are to be read from %d bytes of log, want %d to %d", got.MemoryKeys, got.LogBytes, least, most)
 	}
 	if _, end, ok := strings.Cut(got.Durable, ".log:"); !ok || end == "0" {
