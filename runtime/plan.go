@@ -49,6 +49,7 @@ type scan struct {
 	lo, hi []byte
 	other  [2][]byte // the same bounds in the half of what is deleted
 	items  []store.Item
+	room   []byte // for the keys of documents that are read whole
 	cursor []byte
 	mark   uint64
 	mac    macState
@@ -149,6 +150,12 @@ func (s *scan) half(ctx context.Context, r store.Reader, lo, hi []byte, n int, w
 	if want == wholeDocuments {
 		p.Deref = s.plan.ix != documents
 		p.Cached = s.plan.col.core.cachedFunc
+		if !s.plan.halves() { // whose items are all needed at once
+			if s.room == nil {
+				s.room = make([]byte, 0, 8<<10)
+			}
+			p.Room = s.room
+		}
 	}
 	var err error
 	if versioner, ok := r.(store.PageVersioner); ok && s.plan.ix != documents && !s.plan.col.core.limits.Coherent {

@@ -163,6 +163,10 @@ type Page struct {
 
 	// Into is where the items are appended, so that a caller can use one slice for many pages. It may be nil.
 	Into []Item
+
+	// Room is memory of the caller that the store may use, up to its capacity, for Key and Entry of the items, but not for
+	// values: those keys stay as they are until the caller uses it for something else. It may be nil.
+	Room []byte
 }
 
 // An Item is one key with what is stored under it.

@@ -43,6 +43,7 @@ func (s *Store) Page(ctx context.Context, p store.Page) ([]store.Item, error) {
 	}
 	for range maxShort {
 		q := query{items: p.Into, arena: arena{chunk: min(max(p.Limit, 8)*keyGuess, 8<<10)}}
+		q.keys = arena{chunk: q.arena.chunk, bytes: p.Room[:0]}
 		got := s.shortPage(&q, &p)
 		if got == pageDone {
 			defer q.ver.release()
@@ -100,6 +101,7 @@ type query struct {
 	bytes int // of all that is on disk
 	ver   *version
 	arena arena
+	keys  arena // for keys of items, if there is room for them
 	err   error
 
 	missing      *run // the block that a page could not go on without
@@ -201,13 +203,14 @@ func (q *query) step(st *state, s step, p *store.Page) bool {
 		case s.entry != nil:
 			q.addDocument(st, s.key, s.entry.value, p)
 		default:
-			q.addDocument(st, q.arena.string(s.run.key), q.arena.string(s.run.value), p)
+			keys := q.keysOf(p)
+			q.addDocument(st, keys.string(s.run.key), keys.string(s.run.value), p)
 		}
 		return true
 	}
 	key := s.key
 	if s.run != nil {
-		key = q.arena.string(s.run.key)
+		key = q.keysOf(p).string(s.run.key)
 	}
 	i := len(q.items)
 	q.items = append(q.items, store.Item{Key: bytesOf(key)})
@@ -232,6 +235,14 @@ func (q *query) step(st *state, s step, p *store.Page) bool {
 	}
 	q.set(i, key, e)
 	return true
+}
+
+// keysOf returns where keys of items are copied to.
+func (q *query) keysOf(p *store.Page) *arena {
+	if p.Room == nil {
+		return &q.arena
+	}
+	return &q.keys
 }
 
 // cached fills an item from the caller's cache.

@@ -93,7 +93,7 @@ func pageOf(st *state, p store.Page) ([]store.Item, error) {
 			return decoded, v, ok && v <= store.Version(st.at.seq)
 		}
 	}
-	q := query{items: p.Into, ver: st.ver}
+	q := query{items: p.Into, ver: st.ver, keys: arena{bytes: p.Room[:0]}}
 	if q.page(st, &p, true) != pageByEntries {
 		return q.read()
 	}

@@ -220,6 +220,18 @@ var planted = []struct {
 			return f.Store.Page(ctx, p)
 		}
 	}},
+	{"values of a page stand in Room", "PageReadsARange", func(f *faulty) {
+		f.page = func(ctx context.Context, p store.Page) ([]store.Item, error) {
+			items, err := f.Store.Page(ctx, p)
+			for i := range items[len(p.Into):] {
+				if it := &items[len(p.Into)+i]; len(it.Value) <= cap(p.Room)-len(p.Room) {
+					p.Room = append(p.Room, it.Value...)
+					it.Value = p.Room[len(p.Room)-len(it.Value):]
+				}
+			}
+			return items, err
+		}
+	}},
 	{"a page does not look at Into", "PageReadsARange", func(f *faulty) {
 		f.page = func(ctx context.Context, p store.Page) ([]store.Item, error) {
 			p.Into = nil

@@ -111,6 +111,21 @@ func testPage(h *harness) {
 	if items = h.page(store.Page{Limit: 2, Into: into}); &items[0] != &into[0] {
 		h.Errorf("Into had room, and the page is in other memory; items are appended to Into")
 	}
+	for _, n := range []int{0, 1, 20, 4096} {
+		room := make([]byte, n)
+		items := h.page(store.Page{Limit: len(keys), Room: room[:0]})
+		if got := keysOf(items); !slices.Equal(got, keys) {
+			h.Errorf("a page with room for %d bytes = %q, want %q", n, got, keys)
+		}
+		for i := range room {
+			room[i] = 0xFF
+		}
+		for i, it := range items {
+			if got := string(it.Value); got != "v"+keys[i] {
+				h.Errorf("a value is %q when the Room of the page is used again, want %q: only keys may stand there", got, "v"+keys[i])
+			}
+		}
+	}
 	if _, err := h.s.Page(ctx, store.Page{}); err == nil {
 		h.Errorf("a page with the limit 0 is no error; the limit is at least 1")
 	}
