@@ -39,6 +39,9 @@ const (
 	// mergeRatio is how much larger a run must be than all newer ones together to be left alone by a merge.
 	mergeRatio = 4
 
+	// mostMerged is up to how many times the keys of a flush are merged by the flush itself.
+	mostMerged = 8
+
 	// paceBytes is after how many bytes of a run it is looked whether to wait or to end.
 	paceBytes = 32 << 10
 
@@ -291,15 +294,69 @@ func (s *Store) flush(must bool) error {
 		s.wmu.Unlock()
 		return err
 	}
+	if done, err := s.flushMerged(frozen, must); done || err != nil {
+		return err
+	}
 	w := walk{wait: true, open: true, ntrees: 1, all: len(ver.runs) > 0}
 	w.trees[0].reset(frozen)
 	r, err := s.writeRun(context.Background(), &w, f.frozen.seq, s.newEmptying(nil, &pacer{s: s}))
 	if err != nil {
 		return err
 	}
-	err = s.install(r, nil, nil, func(m *manifest) {
+	return s.installFrozen(r, nil, nil, logEnd{f.seg, f.frozen})
+}
+
+// flushMerged flushes the frozen keys in one with the merge of all runs that would follow, if that is not much more work. done
+// is false if it is no time for that, or no room.
+func (s *Store) flushMerged(frozen *delta, must bool) (done bool, err error) {
+	f := &s.flushing
+	if must || !s.merges.TryLock() {
+		return false, nil
+	}
+	defer s.merges.Unlock()
+	ver, runs := s.mergeable()
+	defer ver.release()
+	keys := uint64(frozen.Len())
+	all := append([]*run{{keys: keys}}, runs...)
+	for _, r := range runs {
+		keys += r.keys
+	}
+	if len(runs) == 0 || len(runs) < len(ver.runs) || mergeCount(all) < len(all) || keys > uint64(mostMerged*f.keys) {
+		return false, nil
+	}
+	segs, end := s.ride()
+	defer end()
+	w := newMerge(ver, len(runs))
+	w.ntrees = 1
+	w.trees[0].reset(frozen)
+	m := s.newEmptying(segs, &pacer{s: s, quit: f.quit})
+	r, err := s.writeRun(context.Background(), w, f.frozen.seq, m)
+	if err != nil {
+		return false, nil // no room, or an old run is damaged: the next merge tells
+	}
+	gone, floor := m.emptied(), logEnd{f.seg, f.frozen}
+	if len(gone) > 0 {
+		if floor, err = s.syncLog(); err != nil {
+			return false, err
+		}
+	}
+	if err := s.installFrozen(r, runs, gone, floor); err != nil {
+		return false, err
+	}
+	s.counts.merges.Add(1)
+	if len(gone) > 0 {
+		s.compacted(len(gone))
+	}
+	return true, nil
+}
+
+// installFrozen puts r in the place of the frozen keys and of the runs merged, and removes segments of which r needs nothing.
+// floor is up to where the log is on the disk.
+func (s *Store) installFrozen(r *run, merged []*run, gone []*segment, floor logEnd) error {
+	f := &s.flushing
+	err := s.install(r, merged, gone, func(m *manifest) {
 		m.replaySeg, m.replay = f.seg.id, f.frozen
-		m.raiseFloor(f.seg, f.frozen)
+		m.drop(gone, floor)
 	}, func() {
 		s.frozen = nil
 		s.counts.replaySeg, s.counts.replay = f.seg.id, f.frozen
@@ -331,11 +388,10 @@ func (s *Store) mergeDue() error {
 		return nil
 	}
 	var segs []*segment
-	if n == len(ver.runs) && s.compaction.tryBegin() {
-		defer s.compaction.end()
-		if u := s.usage(); u.dead() > u.enough() {
-			segs = u.emptiest(u.enough())
-		}
+	if n == len(ver.runs) {
+		list, end := s.ride()
+		defer end()
+		segs = list
 	}
 	p := pacer{s: s, quit: s.flushing.quit, rate: mergeRate, urgent: func() bool { return s.manyRuns() || s.compaction.over.Load() }}
 	err := s.merge(context.Background(), ver, n, segs, &p)
@@ -350,6 +406,17 @@ func (s *Store) mergeDue() error {
 	return nil
 }
 
+// ride returns the segments that a merge of all runs is to empty on its way, and what is to be called after it.
+func (s *Store) ride() (segs []*segment, end func()) {
+	if !s.compaction.tryBegin() {
+		return nil, func() {}
+	}
+	if u := s.usage(); u.dead() > u.enough() {
+		segs = u.emptiest(u.enough())
+	}
+	return segs, s.compaction.end
+}
+
 // manyRuns reports whether runs have come faster than they are merged.
 func (s *Store) manyRuns() bool {
 	s.mu.RLock()
@@ -360,12 +427,8 @@ func (s *Store) manyRuns() bool {
 // merge makes one run of the newest n of ver, which are still there, and which nobody else merges meanwhile. If n is all of
 // them, it can empty segments, which are removed then; for that the caller has the turn to compact.
 func (s *Store) merge(ctx context.Context, ver *version, n int, segs []*segment, p *pacer) error {
-	w := walk{wait: true, open: true, aside: true, all: n < len(ver.runs), runs: make([]runCursor, n)}
-	for i, r := range ver.runs[:n] {
-		w.runs[i].reset(r)
-	}
 	m := s.newEmptying(segs, p)
-	r, err := s.writeRun(ctx, &w, 0, m)
+	r, err := s.writeRun(ctx, newMerge(ver, n), 0, m)
 	if err != nil {
 		return err
 	}
@@ -379,6 +442,15 @@ func (s *Store) merge(ctx context.Context, ver *version, n int, segs []*segment,
 	}
 	s.counts.merges.Add(1)
 	return nil
+}
+
+// newMerge returns a walk over the newest n runs of ver.
+func newMerge(ver *version, n int) *walk {
+	w := &walk{wait: true, open: true, aside: true, all: n < len(ver.runs), runs: make([]runCursor, n)}
+	for i, r := range ver.runs[:n] {
+		w.runs[i].reset(r)
+	}
+	return w
 }
 
 // installEmptied puts r in the place of the runs merged, and removes segments of which r needs nothing.
