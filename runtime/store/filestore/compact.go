@@ -31,7 +31,7 @@ import (
 // in one of those values is kept. Merges that go over all runs anyway, because the newer ones are not much smaller than the
 // oldest, empty a segment or two on their way, so that a merge only for that is rare.
 //
-// Where there is no room for a run, segments are compacted one at a time: what is needed of one is looked up, and moved by
+// Where there is no room for a run, or one is damaged, segments are compacted one at a time: what is needed of one is looked up, and moved by
 // commits that put the keys into memory with their new places, and lose to those of others that come in between.
 
 const (
@@ -151,7 +151,7 @@ func (s *Store) compactDue() (err error) {
 		p := pacer{s: s, quit: s.compaction.quit, rate: mergeRate}
 		p.urgent = func() bool { return u.dead() > u.live*11/16+u.slack || s.compaction.over.Load() || s.manyRuns() }
 		err := s.empty(ctx, u.emptiest(u.enough()), &p)
-		if isFull(err) {
+		if cannotMerge(err) {
 			err = s.compactSegment(ctx, u.emptiest(u.dead())[0], &p)
 		}
 		if err != nil {
@@ -178,6 +178,9 @@ func (s *Store) empty(ctx context.Context, segs []*segment, p *pacer) error {
 	}()
 	return s.merge(ctx, ver, len(ver.runs), segs, p)
 }
+
+// cannotMerge reports whether segments have to be compacted one at a time: there is no room for a run, or one is damaged.
+func cannotMerge(err error) bool { return isFull(err) || errors.As(err, new(*store.CorruptError)) }
 
 // lookOver lets commits wait if there is too much that is not needed.
 func (s *Store) lookOver() {
@@ -543,7 +546,8 @@ var _ store.Compacter = (*Store)(nil)
 
 // Compact gives back all the space that it can: what is in memory goes to a run, all runs are merged to one, and the
 // segments are rewritten of which more than an eighth is not needed. Commits and reads go on meanwhile. It takes as long as
-// reading and writing all data does, and for that time up to one segment more of space.
+// reading and writing all data does, and for that time space for the new run and for what is moved at a time, which is about
+// as much and at least a segment.
 //
 // The error is ctx's, or says which file could not be read or written; what was compacted until then stays so. It matches
 // [store.ErrFull] if there was no room, and is a [*store.CorruptError] if a segment is damaged: that one stays, the others
@@ -636,7 +640,7 @@ func (s *Store) compact(ctx context.Context) error {
 		if len(segs) == 0 {
 			break
 		}
-		if err = s.empty(ctx, segs, &p); isFull(err) {
+		if err = s.empty(ctx, segs, &p); cannotMerge(err) {
 			if err = s.compactSegment(ctx, segs[0], &p); errors.As(err, new(*store.CorruptError)) {
 				err = nil // it is kept
 			}

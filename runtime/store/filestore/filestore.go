@@ -12,7 +12,7 @@
 //	file:///var/lib/shop?sync=periodic&interval=1s an absolute one
 //	file:./data?cache=64MiB                        with so much memory for blocks of runs, see [Options]
 //
-// Read format.go for the bytes, commit.go for the order of writes and syncs, flush.go for runs, cursor.go for reading over
+// Read format.go for the bytes, commit.go for the order of writes and syncs, flush.go for runs, compact.go for space that is given back, cursor.go for reading over
 // all that there is, recover.go for opening after a crash, recent.go and watch.go for what is told of commits afterwards,
 // backup.go and restore.go for copies of a store, verify.go and repair.go for damage.
 //
