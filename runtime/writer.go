@@ -2,14 +2,14 @@ package kixx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
-
-	"encoding/binary"
 
 	"github.com/kixxgen/kixxgen/runtime/ordered"
 	"github.com/kixxgen/kixxgen/runtime/store"
@@ -27,6 +27,8 @@ type writer struct {
 	changes []*change     // as many as there were ever; used counts those of this commit
 	used    int
 	values  []byte
+	order   []sortKey  // for sortOps
+	spare   []store.Op // for sortOps
 	slot    int // of the receipt, if there is one
 	receipt bool
 	several bool // it is a transaction: another writer may overwrite a document before an unknown outcome is settled
@@ -220,7 +222,7 @@ func (ch *change) addEntries(ops []store.Op) []store.Op {
 // merge brings the operations of several documents into one order. Where one document gives up a unique value and
 // another one takes it, the two become one put, guarded by the documents.
 func (w *writer) merge() error {
-	slices.SortStableFunc(w.batch.Ops, func(a, b store.Op) int { return bytes.Compare(a.Key, b.Key) })
+	w.sortOps()
 	ops := w.batch.Ops[:0]
 	for _, op := range w.batch.Ops {
 		if n := len(ops); n > 0 && bytes.Equal(ops[n-1].Key, op.Key) {
@@ -240,6 +242,41 @@ func (w *writer) merge() error {
 	}
 	w.batch.Ops = ops
 	return nil
+}
+
+// A sortKey is an operation to be sorted: the first 24 bytes of its key, which decide nearly always, and its place.
+type sortKey struct {
+	a, b, c uint64
+	i       int
+}
+
+// sortOps sorts the operations by their keys, and those of one key by their places. Operations are large, and their keys stand
+// all over the memory: what is sorted is smaller, and has the beginnings of the keys in it.
+func (w *writer) sortOps() {
+	ops := w.batch.Ops
+	keys := w.order[:0]
+	for i := range ops {
+		var b [24]byte
+		copy(b[:], ops[i].Key)
+		keys = append(keys, sortKey{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:]), i})
+	}
+	slices.SortFunc(keys, func(x, y sortKey) int {
+		switch {
+		case x.a != y.a:
+			return cmp.Compare(x.a, y.a)
+		case x.b != y.b:
+			return cmp.Compare(x.b, y.b)
+		case x.c != y.c:
+			return cmp.Compare(x.c, y.c)
+		}
+		return cmp.Or(bytes.Compare(ops[x.i].Key, ops[y.i].Key), cmp.Compare(x.i, y.i))
+	})
+	sorted := slices.Grow(w.spare[:0], len(ops))
+	for _, k := range keys {
+		sorted = append(sorted, ops[k.i])
+	}
+	clear(ops)
+	w.order, w.batch.Ops, w.spare = keys, sorted, ops[:0]
 }
 
 // commit commits. An outcome that is unknown is settled, if the store lets one.
