@@ -29,7 +29,7 @@ type writer struct {
 	values  []byte
 	order   []sortKey  // for sortOps
 	spare   []store.Op // for sortOps
-	slot    int // of the receipt, if there is one
+	slot    int        // of the receipt, if there is one
 	receipt bool
 	several bool // it is a transaction: another writer may overwrite a document before an unknown outcome is settled
 	handed  bool // an outcome was unknown, if only for a while: the bytes of the batch are the store's for good
