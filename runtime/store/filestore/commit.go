@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
@@ -354,10 +355,15 @@ func (s *Store) write(g *group) {
 		}
 		return
 	}
-	start := s.now()
+	var start time.Time
+	if s.mode == store.Sync {
+		start = s.now()
+	}
 	g.touched, g.err = s.commitLog.append(g.commits, g.size)
 	g.segment, g.end = s.commitLog.segment, s.commitLog.at
-	s.gathered.synced = s.now().Sub(start)
+	if s.mode == store.Sync {
+		s.gathered.synced = s.now().Sub(start)
+	}
 }
 
 // written ends stage S of g: wmu is held. If g failed, nothing of it is pending any more. The commits in the queue, whose
