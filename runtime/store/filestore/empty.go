@@ -3,6 +3,8 @@ package filestore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 
 	"github.com/kixxgen/kixxgen/runtime/store"
@@ -37,6 +39,30 @@ func (s *Store) newEmptying(segs []*segment, p *pacer) *emptying {
 		m.from[g.id] = g
 	}
 	return m
+}
+
+// room returns an error if there is no space for a run of the keys of ver, and for what is moved. Else moves would take the space
+// that is left on a full disk, and the run would not find any.
+func (m *emptying) room(ver *version) (err error) {
+	if len(m.from) == 0 {
+		return nil
+	}
+	var n int64
+	for _, r := range ver.runs {
+		n += r.size
+	}
+	for _, g := range m.from {
+		n += g.end
+	}
+	const name = "room" + tmpSuffix
+	f, err := m.s.fs.OpenFile(name, os.O_RDWR|os.O_CREATE)
+	if err == nil {
+		err = errors.Join(f.Reserve(0, n), f.Close())
+	}
+	if err = errors.Join(err, ignoreAbsent(m.s.fs.Remove(name))); err != nil {
+		return fmt.Errorf("reserve %d bytes to move values: %w", n, err)
+	}
+	return nil
 }
 
 // add adds an entry to the run, after its value was moved if it stands in a segment that is to be emptied.

@@ -583,6 +583,9 @@ func TestDeletesOnAFullDisk(t *testing.T) {
 		if !slices.Contains(sim.Names(), "RESERVE") || !slices.Contains(sim.Names(), "RESERVE2") {
 			t.Errorf("fill %d: the reserve is not there again: %v", n, sim.Names())
 		}
+		if files, _ := files(sim, "run-"); files != filestore.Runs(s) {
+			t.Errorf("fill %d: %d files of runs, of which the store has %d: %v", n, files, filestore.Runs(s), sim.Names())
+		}
 		if _, err := s.Commit(bg, batch(set{key: "more", value: "v"})); err != nil {
 			t.Fatalf("fill %d: with space again: %v", n, err)
 		}

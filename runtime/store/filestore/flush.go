@@ -330,6 +330,9 @@ func (s *Store) flushMerged(frozen *delta, must bool) (done bool, err error) {
 	w.ntrees = 1
 	w.trees[0].reset(frozen)
 	m := s.newEmptying(segs, &pacer{s: s, quit: f.quit})
+	if m.room(ver) != nil {
+		return false, nil
+	}
 	r, err := s.writeRun(context.Background(), w, f.frozen.seq, m)
 	if err != nil {
 		return false, nil // no room, or an old run is damaged: the next merge tells
@@ -428,6 +431,9 @@ func (s *Store) manyRuns() bool {
 // them, it can empty segments, which are removed then; for that the caller has the turn to compact.
 func (s *Store) merge(ctx context.Context, ver *version, n int, segs []*segment, p *pacer) error {
 	m := s.newEmptying(segs, p)
+	if err := m.room(ver); err != nil {
+		return err
+	}
 	r, err := s.writeRun(ctx, newMerge(ver, n), 0, m)
 	if err != nil {
 		return err
@@ -580,10 +586,12 @@ func (s *Store) install(r *run, merged []*run, gone []*segment, change func(*man
 		replay = m.replaySeg
 	})
 	if err != nil {
-		// The manifest on the disk may name the run or not: its file stays until the next opening.
 		if r != nil {
 			s.blocks.remove(r)
 			err = errors.Join(err, r.f.Close())
+			if errors.As(err, new(notRenamed)) {
+				err = errors.Join(err, s.fs.Remove(r.name))
+			} // else the manifest on the disk may name the run: its file stays until the next opening
 		}
 		return err
 	}

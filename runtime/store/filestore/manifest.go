@@ -163,10 +163,15 @@ func readManifest(fsys FS) (m manifest, ok bool, err error) {
 // A crash leaves the old one or the new one.
 func (m *manifest) write(fsys FS) error {
 	if err := writeTmp(fsys, manifestName, m.append(nil)); err != nil {
-		return err
+		return notRenamed{err}
 	}
 	return installTmp(fsys, manifestName)
 }
+
+// notRenamed is an error after which the manifest on the disk is certainly the one before.
+type notRenamed struct{ error }
+
+func (e notRenamed) Unwrap() error { return e.error }
 
 // installTmp gives name.tmp its name and makes that durable.
 func installTmp(fsys FS, name string) error {
