@@ -108,6 +108,9 @@ func TestTornEndAndDamageAreToldApart(t *testing.T) {
 		}
 		end, mark := filestore.LogEnd(s), filestore.LastMark(t, s)
 		disk := sim.Crash(simfs.Losses[run%3], rng)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := reopened(disk.Clone(), mode, 0); err != nil {
 			t.Fatalf("run %d: a crash is taken for damage: %v", run, err)
 		}
