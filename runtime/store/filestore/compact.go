@@ -214,11 +214,16 @@ type segmentUsage struct {
 func (u *usage) dead() int64 { return u.size - u.live }
 
 // usage looks at the segments that are not replayed any more.
-func (s *Store) usage() (u usage) {
+func (s *Store) usage() usage {
 	s.mu.RLock()
 	ver := s.ver.acquire()
 	s.mu.RUnlock()
 	defer ver.release()
+	return s.usageOf(ver)
+}
+
+// usageOf looks at the segments that are not replayed any more since there is ver.
+func (s *Store) usageOf(ver *version) (u usage) {
 	live := make(map[segID]int64)
 	for _, r := range ver.runs {
 		u.most += r.offsets[len(r.offsets)-1]

@@ -324,7 +324,7 @@ func (s *Store) flushMerged(frozen *delta, must bool) (done bool, err error) {
 	if len(runs) == 0 || len(runs) < len(ver.runs) || mergeCount(all) < len(all) || keys > uint64(mostMerged*f.keys) {
 		return false, nil
 	}
-	segs, end := s.ride()
+	segs, end := s.ride(ver)
 	defer end()
 	w := newMerge(ver, len(runs))
 	w.ntrees = 1
@@ -392,7 +392,7 @@ func (s *Store) mergeDue() error {
 	}
 	var segs []*segment
 	if n == len(ver.runs) {
-		list, end := s.ride()
+		list, end := s.ride(ver)
 		defer end()
 		segs = list
 	}
@@ -409,12 +409,13 @@ func (s *Store) mergeDue() error {
 	return nil
 }
 
-// ride returns the segments that a merge of all runs is to empty on its way, and what is to be called after it.
-func (s *Store) ride() (segs []*segment, end func()) {
+// ride returns the segments that a merge of all runs of ver is to empty on its way, and what is to be called after it. Of what
+// was flushed since, the merge knows nothing, and must not empty any segment that only became free of replay by that.
+func (s *Store) ride(ver *version) (segs []*segment, end func()) {
 	if !s.compaction.tryBegin() {
 		return nil, func() {}
 	}
-	if u := s.usage(); u.dead() > u.enough() {
+	if u := s.usageOf(ver); u.dead() > u.enough() {
 		segs = u.emptiest(u.enough())
 	}
 	return segs, s.compaction.end

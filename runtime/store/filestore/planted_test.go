@@ -238,6 +238,12 @@ var bugs = []bug{
 		"TestDamagedSegmentStays",
 	},
 	{
+		"a merge empties a segment that a later flush needs", inStore + "flush.go",
+		"if u := s.usageOf(ver); u.dead()",
+		"if u := s.usage(); u.dead()",
+		"TestMergeKnowsNothingOfLaterFlushes",
+	},
+	{
 		"a run that the manifest has no room for stays", inStore + "flush.go",
 		"if errors.As(err, new(notRenamed)) {",
 		"if false {",
