@@ -598,3 +598,62 @@ func TestCompactRewritesTheNewestSegment(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Values that were moved out of a segment before a damage was found in it are on the disk when a run says that they are there,
+// although the segment stays.
+func TestMovesOutOfADamagedSegmentAreSynced(t *testing.T) {
+	sim := simfs.New()
+	o, _ := simOptions(sim, store.NoSync)
+	o.FlushKeys = 16
+	s := mustOpen(t, o)
+	const docs, inSegment = 40, 8
+	key := func(i int) string { return fmt.Sprintf("k%02d", i) }
+	value := func(i, n int) string { return strings.Repeat(fmt.Sprintf("%s:%03d ", key(i), n), 50) }
+	for i := range docs {
+		put(t, s, key(i), value(i, 0))
+		filestore.Settle(s)
+	}
+	if err := filestore.Rewrite(s); err != nil { // so that all are on the disk
+		t.Fatal(err)
+	}
+	damaged := func(i int) bool { return i%inSegment == inSegment-1 }
+	for i := range docs {
+		for _, name := range segmentFiles(sim) {
+			if at := bytes.Index(sim.ReadFile(name), []byte(value(i, 0))); at >= 0 && damaged(i) {
+				sim.Overwrite(name, int64(at)+100, []byte{0xff})
+			}
+		}
+	}
+	check := func() {
+		t.Helper()
+		crashed := sim.Crash(simfs.LoseAll, nil)
+		o, _ := simOptions(crashed, store.NoSync)
+		c, err := filestore.Open(bg, "sim", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < docs; i += inSegment / 2 { // some that are written again, and some that are not
+			items, err := c.Get(bg, []byte(key(i)))
+			if err != nil || !strings.HasPrefix(string(items[0].Value), key(i)) {
+				t.Fatalf("after a crash, %s: %+v, %v", key(i), items, err)
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range docs {
+		if i%inSegment >= 2 && !damaged(i) {
+			put(t, s, key(i), value(i, 1))
+			filestore.Settle(s)
+		}
+	}
+	for i := range 100 { // meanwhile the damaged segments are the only ones that can be compacted
+		put(t, s, fmt.Sprint("new", i), value(i, 1))
+		filestore.Settle(s)
+		check()
+	}
+	if _, moved := filestore.Compacted(s); moved == 0 {
+		t.Fatal("nothing was moved: that is no test")
+	}
+}

@@ -338,7 +338,7 @@ func (s *Store) flushMerged(frozen *delta, must bool) (done bool, err error) {
 		return false, nil // no room, or an old run is damaged: the next merge tells
 	}
 	gone, floor := m.emptied(), logEnd{f.seg, f.frozen}
-	if len(gone) > 0 {
+	if len(segs) > 0 { // also if all of them are damaged: some values may have been moved before that was found
 		if floor, err = s.syncLog(); err != nil {
 			return false, err
 		}

@@ -244,6 +244,12 @@ var bugs = []bug{
 		"TestMergeKnowsNothingOfLaterFlushes",
 	},
 	{
+		"what was moved out of a damaged segment is not synced", inStore + "flush.go",
+		"if len(segs) > 0 { // also if all",
+		"if len(gone) > 0 { // also if all",
+		"TestMovesOutOfADamagedSegmentAreSynced",
+	},
+	{
 		"a run that the manifest has no room for stays", inStore + "flush.go",
 		"if errors.As(err, new(notRenamed)) {",
 		"if false {",
