@@ -211,7 +211,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 					}
 				}
 			})
-			did := script(t, sim, mode, 1, 520, h)
+			did := script(t, sim, mode, 1, size(520, 1900, 1900), h)
 			proof(t, 1, "operations", sim.Ops(), "commits", h.acked.Load(), "segments", did.segments, "runs", did.runs, "compacted", did.compacted, "moved", did.moved,
 				"crashes", crashes, "kept", kept/crashes, "lost", 0)
 			proof(t, 2, "crashesInRecovery", nested, "lost", 0)
