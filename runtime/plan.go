@@ -150,7 +150,7 @@ func (s *scan) half(ctx context.Context, r store.Reader, lo, hi []byte, n int, w
 	if want == wholeDocuments {
 		p.Deref = s.plan.ix != documents
 		p.Cached = s.plan.col.core.cachedFunc
-		if !s.plan.halves() { // whose items are all needed at once
+		if s.plan.col.core.limits.Coherent && !s.plan.halves() { // else keys of two pages are needed at once, or kept for a check
 			if s.room == nil {
 				s.room = make([]byte, 0, 8<<10)
 			}

@@ -490,6 +490,7 @@ func (sc *scope) page(ctx context.Context, p store.Page) ([]store.Item, error) {
 		return p.Into, errScopeEnded
 	}
 	first := len(p.Into)
+	p.Room = nil // a page of the transaction may be made of several of the snapshot
 	items, err := sc.snap.Page(ctx, p)
 	if err != nil {
 		return items, sc.failed(err)

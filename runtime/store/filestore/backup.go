@@ -157,7 +157,7 @@ func (s *Store) cut(ctx context.Context) (*cut, error) {
 		s.mu.RUnlock()
 		c, ok := newCut(ver, seg, end, m)
 		if ok && s.commitLog.current().generation == m.generation {
-			err := s.syncCut(seg, end.end)
+			err := s.syncTo(seg, end.end)
 			if err == nil {
 				return c, nil
 			}
@@ -171,20 +171,6 @@ func (s *Store) cut(ctx context.Context) (*cut, error) {
 		}
 		runtime.Gosched()
 	}
-}
-
-// syncCut makes the log durable up to the cut, if the store has not done it.
-func (s *Store) syncCut(seg *segment, end int64) error {
-	if seg.durable.Load() >= end {
-		return nil
-	}
-	err := seg.sync(end)
-	if err != nil {
-		s.wmu.Lock()
-		s.fail(err)
-		s.wmu.Unlock()
-	}
-	return err
 }
 
 // current returns the manifest that was written last.

@@ -338,13 +338,21 @@ func (s *Store) syncLog() (end logEnd, err error) {
 	s.mu.RLock()
 	end = logEnd{s.endSeg, s.end}
 	s.mu.RUnlock()
-	if err := end.seg.sync(end.end); err != nil {
+	return end, s.syncTo(end.seg, end.end)
+}
+
+// syncTo makes a segment durable up to end, if it is not. After an error nothing is written any more.
+func (s *Store) syncTo(seg *segment, end int64) error {
+	if seg.durable.Load() >= end {
+		return nil
+	}
+	err := seg.sync(end)
+	if err != nil {
 		s.wmu.Lock()
 		s.fail(err)
 		s.wmu.Unlock()
-		return end, err
 	}
-	return end, nil
+	return err
 }
 
 // A logEnd is where the log ended at a moment.

@@ -10,6 +10,8 @@ import (
 	"github.com/kixxgen/kixxgen/runtime/store"
 )
 
+// This file moves values out of segments for a merge, see compact.go.
+
 // heldMost is how many entries of a merge wait at most until it is known where the values are that were moved.
 const heldMost = 8 << 10
 
@@ -33,6 +35,7 @@ type heldEntry struct {
 	move int // its value moves with this one of the moves, or -1
 }
 
+// newEmptying returns what empties segs; if there are none it writes a run and nothing else.
 func (s *Store) newEmptying(segs []*segment, p *pacer) *emptying {
 	m := &emptying{s: s, p: p, from: make(map[segID]*segment)}
 	for _, g := range segs {

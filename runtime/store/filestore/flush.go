@@ -288,10 +288,7 @@ func (s *Store) flush(must bool) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	if err := f.seg.sync(f.frozen.end); err != nil {
-		s.wmu.Lock()
-		s.fail(err)
-		s.wmu.Unlock()
+	if err := s.syncTo(f.seg, f.frozen.end); err != nil {
 		return err
 	}
 	if done, err := s.flushMerged(frozen, must); done || err != nil {

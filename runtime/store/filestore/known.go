@@ -8,7 +8,7 @@ import "hash/maphash"
 type knownVersions struct {
 	seed   maphash.Seed
 	places []knownVersion // a power of two of them
-	used   int
+	used   int            // of the places
 }
 
 type knownVersion struct {
@@ -33,8 +33,7 @@ func (k *knownVersions) version(key string) (seq uint64, ok bool) {
 	return p.seq, p.hash == h
 }
 
-// changed notes a change. Only keys with long values get a place: documents are written
-// again, index entries hardly ever.
+// changed notes a change. Only keys with long values get a place: documents are written again, index entries hardly ever.
 func (k *knownVersions) changed(c *change) {
 	h := maphash.String(k.seed, c.key)
 	p := &k.places[h&uint64(len(k.places)-1)]

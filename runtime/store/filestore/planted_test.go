@@ -173,7 +173,7 @@ var bugs = []bug{
 	},
 	{
 		"a run is written before the log that it stands for is synced", inStore + "flush.go",
-		"if err := f.seg.sync(f.frozen.end); err != nil {",
+		"if err := s.syncTo(f.seg, f.frozen.end); err != nil {",
 		"if err := f.seg.syncErr; err != nil {",
 		"TestCrashAtEveryOperation/NoSync",
 	},
@@ -203,8 +203,8 @@ var bugs = []bug{
 	},
 	{
 		"a segment is dropped before the log with its values is synced", inStore + "compact.go",
-		"if err := end.seg.sync(end.end); err != nil {",
-		"if err := end.seg.syncErr; err != nil {",
+		"return end, s.syncTo(end.seg, end.end)",
+		"return end, end.seg.syncErr",
 		"TestCrashAtEveryOperation/NoSync",
 	},
 	{
